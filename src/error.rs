@@ -1,0 +1,138 @@
+//! What can be wrong with a request or with an image.
+
+use std::fmt;
+use std::io;
+
+use crate::name::quoted;
+
+/// Why an image cannot be made or read. [`Display`](fmt::Display) gives one line
+/// that says what it was and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// Not a size in the grammar of [`parse_size`](crate::parse_size).
+    InvalidSize(String),
+    /// Not a power of two from 512 to 2097152.
+    InvalidClusterSize(u64),
+    /// Not a power of two from 1 to 64.
+    InvalidRefcountBits(u64),
+    /// An option that the other options do not allow.
+    OptionConflict {
+        /// The option, such as `extended_l2=on`.
+        option: String,
+        /// What it needs, such as `cluster_size of at least 16K`.
+        needs: &'static str,
+    },
+    /// The L1 table, of at most 32 MiB, cannot map a disk of this size.
+    SizeTooLarge {
+        /// The size asked for, in bytes.
+        size: u64,
+        /// The largest size these options allow, in bytes.
+        limit: u64,
+        /// The smallest cluster size that would allow it, if any does.
+        fitting_cluster_size: Option<u64>,
+    },
+    /// The backing file's name is empty.
+    EmptyBackingName,
+    /// The backing file's name contains a NUL byte, so no file can have it.
+    NulInBackingName,
+    /// The backing file's name is longer than the format or the cluster allows.
+    BackingNameTooLong {
+        /// Its length in bytes.
+        length: usize,
+        /// The longest one these options allow, in bytes.
+        limit: usize,
+    },
+    /// QEMU would take the name for a protocol's, not a file's.
+    BackingNameIsProtocol(Vec<u8>),
+    /// A backing format is given without a backing file.
+    FormatWithoutBacking,
+    /// The file is an image of a format that cannot be a base.
+    ForeignFormat(&'static str),
+    /// The file does not begin with a qcow2 header.
+    NotQcow2,
+    /// The file ends before something its header refers to.
+    Truncated {
+        /// What is missing, such as `the L1 table`.
+        what: &'static str,
+        /// Where it would end, in bytes.
+        end: u64,
+        /// Where the file ends, in bytes.
+        length: u64,
+    },
+    /// A field of the header has a value the specification does not allow.
+    Corrupt {
+        /// The field's name in the specification.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+    },
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        io::Error::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::InvalidSize(text) => write!(
+                f,
+                "invalid size {text:?}: give bytes, or a number with one of the suffixes \
+                 K, M, G, T, P, E, of less than 8E"
+            ),
+            Error::InvalidClusterSize(bytes) => write!(
+                f,
+                "invalid cluster_size {bytes}: it is a power of two from 512 to 2M"
+            ),
+            Error::InvalidRefcountBits(bits) => write!(
+                f,
+                "invalid refcount_bits {bits}: it is 1, 2, 4, 8, 16, 32 or 64"
+            ),
+            Error::OptionConflict { option, needs } => write!(f, "{option} needs {needs}"),
+            Error::SizeTooLarge {
+                size,
+                limit,
+                fitting_cluster_size,
+            } => {
+                write!(f, "size of {size} bytes is over the limit of {limit} bytes")?;
+                match fitting_cluster_size {
+                    Some(bytes) => write!(f, "; cluster_size={bytes} would allow it"),
+                    None => write!(f, ", which no cluster_size raises enough"),
+                }
+            }
+            Error::EmptyBackingName => write!(f, "the name of the backing file is empty"),
+            Error::NulInBackingName => write!(f, "the name of the backing file has a NUL byte"),
+            Error::BackingNameTooLong { length, limit } => write!(
+                f,
+                "the name of the backing file has {length} bytes, the limit here is {limit}"
+            ),
+            Error::BackingNameIsProtocol(name) => write!(
+                f,
+                "QEMU would take the backing file {} for a protocol's address; \
+                 for a file put \"./\" before it",
+                quoted(name)
+            ),
+            Error::FormatWithoutBacking => {
+                write!(f, "a backing format is given, but no backing file")
+            }
+            Error::ForeignFormat(format) => write!(
+                f,
+                "it is a {format} image, and a backing file must be raw or qcow2; \
+                 convert it, or pass -F raw if its very bytes are the disk"
+            ),
+            Error::NotQcow2 => write!(f, "not a qcow2 image"),
+            Error::Truncated { what, end, length } => write!(
+                f,
+                "truncated qcow2 image: {what} ends at byte {end}, the file at byte {length}"
+            ),
+            Error::Corrupt { field, value } => {
+                write!(f, "corrupt qcow2 image: {field} is {value} ({value:#x})")
+            }
+        }
+    }
+}

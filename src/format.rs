@@ -1,0 +1,94 @@
+//! Formats, and how to tell them from a file's first bytes.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::{Error, SECTOR};
+
+/// A format that a backing file can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The file's bytes are the disk's.
+    Raw,
+    /// Versions 2 and 3.
+    Qcow2,
+}
+
+impl Format {
+    /// QEMU's name of the format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Raw => "raw",
+            Format::Qcow2 => "qcow2",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "raw" => Ok(Format::Raw),
+            "qcow2" => Ok(Format::Qcow2),
+            _ => Err(format!("unknown format {name:?}: it is raw or qcow2")),
+        }
+    }
+}
+
+/// Opens what can hold an image; a named pipe would block, a directory makes
+/// obscure errors later.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::FileTypeExt;
+
+    let kind = std::fs::metadata(path)?.file_type();
+    let problem = if kind.is_file() || kind.is_block_device() {
+        return File::open(path);
+    } else if kind.is_dir() {
+        "it is a directory, not an image file"
+    } else {
+        "it is neither a file nor a block device"
+    };
+    Err(io::Error::other(problem))
+}
+
+/// Leaves `file` at its start.
+pub(crate) fn detect(file: &mut File) -> io::Result<Format> {
+    let mut start = Vec::new();
+    file.take(SECTOR).read_to_end(&mut start)?;
+    file.rewind()?;
+    let has = |offset: usize, magic: &[u8]| {
+        let found = start.get(offset..offset + magic.len());
+        found == Some(magic)
+    };
+    // Offsets and bytes from the probe functions in QEMU's block/*.c.
+    let foreign = [
+        (0, &b"QFI\xfb\0\0\0\x01"[..], "qcow (version 1)"),
+        (0, b"KDMV", "VMDK"),
+        (0, b"COWD", "VMDK"),
+        (0, b"# Disk DescriptorFile", "VMDK"),
+        (64, b"\x7f\x10\xda\xbe", "VDI"),
+        (0, b"vhdxfile", "VHDX"),
+        (0, b"conectix", "VHD"),
+        (0, b"QED\0", "QED"),
+        (0, b"LUKS\xba\xbe", "LUKS"),
+        (0, b"WithoutFreeSpace", "Parallels"),
+        (0, b"WithouFreSpacExt", "Parallels"),
+    ];
+    if let Some((.., format)) = foreign.into_iter().find(|&(at, magic, _)| has(at, magic)) {
+        return Err(Error::ForeignFormat(format).into());
+    }
+    Ok(match has(0, b"QFI\xfb") {
+        true => Format::Qcow2,
+        false => Format::Raw,
+    })
+}

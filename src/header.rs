@@ -1,0 +1,360 @@
+//! The header of a qcow2 image: its bytes and their meaning.
+
+use std::io::{self, Read};
+
+use byteorder::{BigEndian as BE, ByteOrder};
+
+use crate::layout::{bytes_mapped_by_l2_table, MAX_BACKING_NAME, MAX_L1_ENTRIES};
+use crate::{Error, Format, Version};
+
+const MAGIC: [u8; 4] = *b"QFI\xfb";
+const V2_LENGTH: usize = 72;
+/// The least a version 3 header may have.
+const V3_MIN_LENGTH: usize = 104;
+/// What we write, as QEMU does: with the compression type and its padding.
+const V3_LENGTH: usize = 112;
+
+/// A header extension: a type and its data, in the order of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// One of the numbers of the specification, section "Header extensions".
+    pub kind: u32,
+    /// At most what the first cluster has room for, without padding.
+    pub data: Vec<u8>,
+}
+
+impl Extension {
+    const END: u32 = 0;
+    /// The format of the backing file, such as `raw`.
+    pub const BACKING_FORMAT: u32 = 0xE279_2ACA;
+    /// Names of feature bits, for messages of readers that do not know them.
+    pub const FEATURE_NAMES: u32 = 0x6803_F857;
+
+    pub(crate) fn backing_format(format: Format) -> Self {
+        let data = format.name().as_bytes().to_vec();
+        Extension {
+            kind: Self::BACKING_FORMAT,
+            data,
+        }
+    }
+
+    /// The table QEMU writes (`block/qcow2.c`, `qcow2_update_header`): the type of
+    /// feature (0 incompatible, 1 compatible, 2 autoclear), the bit, the name.
+    pub(crate) fn feature_names() -> Self {
+        const NAMES: [(u8, u8, &str); 8] = [
+            (0, 0, "dirty bit"),
+            (0, 1, "corrupt bit"),
+            (0, 2, "external data file"),
+            (0, 3, "compression type"),
+            (0, 4, "extended L2 entries"),
+            (1, 0, "lazy refcounts"),
+            (2, 0, "bitmaps"),
+            (2, 1, "raw external data"),
+        ];
+        const ENTRY: usize = 48;
+        let mut data = vec![0; NAMES.len() * ENTRY];
+        for (entry, (kind, bit, name)) in data.chunks_exact_mut(ENTRY).zip(NAMES) {
+            entry[0] = kind;
+            entry[1] = bit;
+            entry[2..2 + name.len()].copy_from_slice(name.as_bytes());
+        }
+        Extension {
+            kind: Self::FEATURE_NAMES,
+            data,
+        }
+    }
+}
+
+/// The fields of the header, its extensions and the backing file's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Byte 4.
+    pub version: Version,
+    /// Stored behind the extensions, unchanged and without a NUL.
+    pub backing_name: Option<Vec<u8>>,
+    /// log2 of the cluster size in bytes, 9 to 21.
+    pub cluster_bits: u32,
+    /// Size of the disk in bytes.
+    pub virtual_size: u64,
+    /// 0 none, 1 AES, 2 LUKS.
+    pub encryption: u32,
+    /// Entries of 8 bytes in the L1 table.
+    pub l1_entries: u32,
+    /// Where the L1 table starts, in bytes from the start of the file.
+    pub l1_offset: u64,
+    /// Where the refcount table starts, in bytes.
+    pub refcount_table_offset: u64,
+    /// Length of the refcount table.
+    pub refcount_table_clusters: u32,
+    /// Number of internal snapshots.
+    pub snapshot_count: u32,
+    /// Where the snapshot table starts, in bytes.
+    pub snapshots_offset: u64,
+    /// Features a reader must know to open the image at all.
+    pub incompatible_features: u64,
+    /// Features a reader may ignore.
+    pub compatible_features: u64,
+    /// Features a writer that does not know them must clear.
+    pub autoclear_features: u64,
+    /// log2 of the width of a refcount in bits, 0 to 6.
+    pub refcount_order: u32,
+    /// 0 zlib, 1 zstd.
+    pub compression: u8,
+    /// All but the end marker.
+    pub extensions: Vec<Extension>,
+}
+
+impl Header {
+    /// Incompatible: refcounts may be wrong, the image was not closed.
+    pub const DIRTY: u64 = 1 << 0;
+    /// Incompatible: QEMU found the image corrupt.
+    pub const CORRUPT: u64 = 1 << 1;
+    /// Incompatible: guest data is in another file.
+    pub const EXTERNAL_DATA: u64 = 1 << 2;
+    /// Incompatible: clusters have subclusters.
+    pub const EXTENDED_L2: u64 = 1 << 4;
+    /// Compatible: refcount updates may be postponed.
+    pub const LAZY_REFCOUNTS: u64 = 1 << 0;
+
+    /// Bytes in a cluster.
+    pub fn cluster_size(&self) -> u64 {
+        1 << self.cluster_bits
+    }
+
+    /// The recorded format of the backing file.
+    pub fn backing_format(&self) -> Option<&[u8]> {
+        let is_format = |e: &&Extension| e.kind == Extension::BACKING_FORMAT;
+        self.extensions.iter().find(is_format).map(|e| &e.data[..])
+    }
+
+    /// Bits in a refcount.
+    pub fn refcount_bits(&self) -> u64 {
+        1 << self.refcount_order
+    }
+
+    /// Whether refcount updates may be postponed.
+    pub fn has_lazy_refcounts(&self) -> bool {
+        self.compatible_features & Self::LAZY_REFCOUNTS != 0
+    }
+
+    /// Whether clusters are split into subclusters.
+    pub fn has_extended_l2(&self) -> bool {
+        self.incompatible_features & Self::EXTENDED_L2 != 0
+    }
+
+    /// The header, the extensions and the backing name as they stand in the file.
+    pub fn encode(&self) -> Vec<u8> {
+        let length = match self.version {
+            Version::V2 => V2_LENGTH,
+            Version::V3 => V3_LENGTH,
+        };
+        let mut bytes = vec![0; length];
+        bytes[..4].copy_from_slice(&MAGIC);
+        BE::write_u32(&mut bytes[4..], self.version as u32);
+        BE::write_u32(&mut bytes[20..], self.cluster_bits);
+        BE::write_u64(&mut bytes[24..], self.virtual_size);
+        BE::write_u32(&mut bytes[32..], self.encryption);
+        BE::write_u32(&mut bytes[36..], self.l1_entries);
+        BE::write_u64(&mut bytes[40..], self.l1_offset);
+        BE::write_u64(&mut bytes[48..], self.refcount_table_offset);
+        BE::write_u32(&mut bytes[56..], self.refcount_table_clusters);
+        BE::write_u32(&mut bytes[60..], self.snapshot_count);
+        BE::write_u64(&mut bytes[64..], self.snapshots_offset);
+        if self.version == Version::V3 {
+            BE::write_u64(&mut bytes[72..], self.incompatible_features);
+            BE::write_u64(&mut bytes[80..], self.compatible_features);
+            BE::write_u64(&mut bytes[88..], self.autoclear_features);
+            BE::write_u32(&mut bytes[96..], self.refcount_order);
+            BE::write_u32(&mut bytes[100..], length as u32);
+            bytes[104] = self.compression;
+        }
+        for extension in &self.extensions {
+            let start = bytes.len();
+            bytes.resize(start + 8, 0);
+            BE::write_u32(&mut bytes[start..], extension.kind);
+            BE::write_u32(&mut bytes[start + 4..], extension.data.len() as u32);
+            bytes.extend(&extension.data);
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+        }
+        // A plain version 2 header needs no end marker: readers look for extensions
+        // only in front of the backing name.
+        if self.version == Version::V3 || !self.extensions.is_empty() {
+            bytes.extend([0; 8]);
+        }
+        if let Some(name) = &self.backing_name {
+            let offset = bytes.len();
+            BE::write_u64(&mut bytes[8..], offset as u64);
+            BE::write_u32(&mut bytes[16..], name.len() as u32);
+            bytes.extend(name);
+        }
+        bytes
+    }
+
+    /// Reads the header cluster, and no more, from the start of an image.
+    ///
+    /// # Errors
+    ///
+    /// Those of `reader`, and of [`Header::parse`] wrapped in an [`io::Error`].
+    pub fn read(reader: &mut impl Read) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        reader.take(V2_LENGTH as u64).read_to_end(&mut bytes)?;
+        let cluster_size = 1 << check_start(&bytes)?;
+        reader
+            .take(cluster_size - bytes.len() as u64)
+            .read_to_end(&mut bytes)?;
+        Ok(Self::parse(&bytes)?)
+    }
+
+    /// Reads a header from `bytes`, the first cluster of an image (less where the
+    /// file is shorter).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotQcow2`], [`Error::Truncated`], and [`Error::Corrupt`] for values
+    /// that the specification rules out or QEMU refuses (`block/qcow2.c`,
+    /// `qcow2_do_open`).
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let cluster_bits = check_start(bytes)?;
+        let mut header = Header {
+            version: Version::V2,
+            cluster_bits,
+            virtual_size: BE::read_u64(&bytes[24..]),
+            encryption: BE::read_u32(&bytes[32..]),
+            l1_entries: BE::read_u32(&bytes[36..]),
+            l1_offset: BE::read_u64(&bytes[40..]),
+            refcount_table_offset: BE::read_u64(&bytes[48..]),
+            refcount_table_clusters: BE::read_u32(&bytes[56..]),
+            snapshot_count: BE::read_u32(&bytes[60..]),
+            snapshots_offset: BE::read_u64(&bytes[64..]),
+            refcount_order: 4,
+            ..Header::default()
+        };
+        let mut length = V2_LENGTH;
+        if BE::read_u32(&bytes[4..]) == 3 {
+            header.version = Version::V3;
+            check_end("the header", V3_MIN_LENGTH as u64, bytes.len() as u64)?;
+            header.incompatible_features = BE::read_u64(&bytes[72..]);
+            header.compatible_features = BE::read_u64(&bytes[80..]);
+            header.autoclear_features = BE::read_u64(&bytes[88..]);
+            header.refcount_order = BE::read_u32(&bytes[96..]);
+            if header.refcount_order > 6 {
+                return corrupt("refcount_order", header.refcount_order);
+            }
+            let stated = BE::read_u32(&bytes[100..]);
+            length = stated as usize;
+            if length < V3_MIN_LENGTH || length as u64 > header.cluster_size() {
+                return corrupt("header_length", stated);
+            }
+            check_end("the header", length as u64, bytes.len() as u64)?;
+            if length > V3_MIN_LENGTH {
+                header.compression = bytes[V3_MIN_LENGTH];
+            }
+        }
+        header.check_sizes()?;
+        let name_offset = BE::read_u64(&bytes[8..]);
+        let mut extensions_end = bytes.len();
+        if name_offset != 0 {
+            let name_length = BE::read_u32(&bytes[16..]);
+            if name_offset < length as u64 || name_offset > header.cluster_size() {
+                return corrupt("backing_file_offset", name_offset);
+            }
+            let end = name_offset + u64::from(name_length);
+            if name_length as usize > MAX_BACKING_NAME || end > header.cluster_size() {
+                return corrupt("backing_file_size", name_length);
+            }
+            check_end("the backing file's name", end, bytes.len() as u64)?;
+            extensions_end = name_offset as usize;
+            header.backing_name = Some(bytes[extensions_end..end as usize].to_vec());
+        }
+        header.extensions = parse_extensions(&bytes[length..extensions_end])?;
+        Ok(header)
+    }
+
+    fn check_sizes(&self) -> Result<(), Error> {
+        let entries = u64::from(self.l1_entries);
+        let bytes_per_l2 = bytes_mapped_by_l2_table(self.cluster_size(), self.has_extended_l2());
+        if entries > MAX_L1_ENTRIES || self.virtual_size.div_ceil(bytes_per_l2) > entries {
+            return corrupt("l1_size", self.l1_entries);
+        }
+        if self.l1_offset % self.cluster_size() != 0 {
+            return corrupt("l1_table_offset", self.l1_offset);
+        }
+        if self.refcount_table_offset % self.cluster_size() != 0 {
+            return corrupt("refcount_table_offset", self.refcount_table_offset);
+        }
+        Ok(())
+    }
+
+    /// Checks that a file of `length` bytes holds the L1 and the refcount table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] if it does not.
+    pub fn check_file_length(&self, length: u64) -> Result<(), Error> {
+        let l1_bytes = 8 * u64::from(self.l1_entries);
+        let table_bytes = u64::from(self.refcount_table_clusters) << self.cluster_bits;
+        for (what, start, bytes) in [
+            ("the L1 table", self.l1_offset, l1_bytes),
+            (
+                "the refcount table",
+                self.refcount_table_offset,
+                table_bytes,
+            ),
+        ] {
+            check_end(what, start.saturating_add(bytes), length)?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks what everything else depends on; returns the cluster bits.
+fn check_start(bytes: &[u8]) -> Result<u32, Error> {
+    if !bytes.starts_with(&MAGIC) {
+        return Err(Error::NotQcow2);
+    }
+    check_end("the header", V2_LENGTH as u64, bytes.len() as u64)?;
+    let version = BE::read_u32(&bytes[4..]);
+    if !(2..=3).contains(&version) {
+        return corrupt("version", version);
+    }
+    let cluster_bits = BE::read_u32(&bytes[20..]);
+    if !(9..=21).contains(&cluster_bits) {
+        return corrupt("cluster_bits", cluster_bits);
+    }
+    Ok(cluster_bits)
+}
+
+fn parse_extensions(mut area: &[u8]) -> Result<Vec<Extension>, Error> {
+    let mut extensions = Vec::new();
+    while area.len() >= 8 {
+        let kind = BE::read_u32(area);
+        let length = BE::read_u32(&area[4..]);
+        if kind == Extension::END {
+            break;
+        }
+        let Some(data) = area[8..].get(..length as usize) else {
+            return corrupt("header extension length", length);
+        };
+        extensions.push(Extension {
+            kind,
+            data: data.to_vec(),
+        });
+        let next = 8 + data.len().next_multiple_of(8);
+        area = area.get(next..).unwrap_or_default();
+    }
+    Ok(extensions)
+}
+
+fn check_end(what: &'static str, end: u64, length: u64) -> Result<(), Error> {
+    match end > length {
+        true => Err(Error::Truncated { what, end, length }),
+        false => Ok(()),
+    }
+}
+
+fn corrupt<T>(field: &'static str, value: impl Into<u64>) -> Result<T, Error> {
+    Err(Error::Corrupt {
+        field,
+        value: value.into(),
+    })
+}

@@ -1,0 +1,158 @@
+//! An image and what stands beneath it.
+
+use std::fs::Metadata;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::format::{detect, open};
+use crate::name::{protocol, quoted, resolve};
+use crate::{Error, Format, Header, SECTOR};
+
+/// What can be said of an image without reading its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageInfo {
+    /// As given, or as resolved from the image above.
+    pub path: PathBuf,
+    /// As recorded in the image above, else as the content says.
+    pub format: Format,
+    /// Size of the disk in bytes.
+    pub virtual_size: u64,
+    /// Length of the file in bytes.
+    pub file_length: u64,
+    /// Bytes the file takes on disk.
+    pub disk_usage: u64,
+    /// Of a qcow2 image.
+    pub header: Option<Header>,
+    /// Where the backing file is, if there is one and its name is a file's.
+    pub backing_path: Option<PathBuf>,
+    /// Device and inode, by which a loop shows.
+    identity: (u64, u64),
+}
+
+impl ImageInfo {
+    /// Reads the image at `path`; without `format` the content decides.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, that `path` is neither a file nor a block device, or an
+    /// [`Error`] in an [`io::Error`]: an image of another format, a corrupt or
+    /// truncated qcow2 image.
+    pub fn read(path: &Path, format: Option<Format>) -> io::Result<Self> {
+        let mut file = open(path)?;
+        let metadata = file.metadata()?;
+        let file_length = file.seek(SeekFrom::End(0))?;
+        file.rewind()?;
+        let format = match format {
+            Some(format) => format,
+            None => detect(&mut file)?,
+        };
+        let mut info = ImageInfo {
+            path: path.to_owned(),
+            format,
+            virtual_size: file_length.next_multiple_of(SECTOR),
+            file_length,
+            disk_usage: metadata.blocks() * 512,
+            header: None,
+            backing_path: None,
+            identity: identity(&metadata),
+        };
+        if format == Format::Qcow2 {
+            let header = Header::read(&mut file)?;
+            header.check_file_length(file_length)?;
+            info.virtual_size = header.virtual_size / SECTOR * SECTOR;
+            let name = header.backing_name.as_deref();
+            info.backing_path = name
+                .filter(|name| protocol(name).is_none())
+                .map(|name| resolve(path, name));
+            info.header = Some(header);
+        }
+        Ok(info)
+    }
+
+    /// The format the header records for the backing file.
+    fn backing_format(&self) -> io::Result<Option<Format>> {
+        let name = self.header.as_ref().and_then(Header::backing_format);
+        let format = name.map(|name| String::from_utf8_lossy(name).parse());
+        format.transpose().map_err(|problem: String| {
+            io::Error::other(format!("its backing file's recorded format: {problem}"))
+        })
+    }
+
+    /// The image beneath, if there is one.
+    fn base(&self) -> io::Result<Option<Self>> {
+        let Some(path) = &self.backing_path else {
+            return match self.header.as_ref().and_then(|h| h.backing_name.clone()) {
+                Some(name) => Err(Error::BackingNameIsProtocol(name).into()),
+                None => Ok(None),
+            };
+        };
+        let base = ImageInfo::read(path, self.backing_format()?)
+            .map_err(|e| io::Error::new(e.kind(), format!("its backing file {path:?}: {e}")))?;
+        Ok(Some(base))
+    }
+
+    /// Whether the image holds anything of its own: an allocated L2 table or an
+    /// internal snapshot. A raw image always does.
+    ///
+    /// # Errors
+    ///
+    /// What reading the L1 table gives.
+    pub fn has_data(&self) -> io::Result<bool> {
+        let Some(header) = &self.header else {
+            return Ok(true);
+        };
+        if header.snapshot_count > 0 {
+            return Ok(true);
+        }
+        let mut file = open(&self.path)?;
+        file.seek(SeekFrom::Start(header.l1_offset))?;
+        let mut left = 8 * u64::from(header.l1_entries);
+        let mut buffer = [0; 64 << 10];
+        while left > 0 {
+            let part = &mut buffer[..left.min(64 << 10) as usize];
+            file.read_exact(part)?;
+            if part.iter().any(|&byte| byte != 0) {
+                return Ok(true);
+            }
+            left -= part.len() as u64;
+        }
+        Ok(false)
+    }
+
+    /// Whether this is the file with `metadata`, under whatever name.
+    pub fn is_file(&self, metadata: &Metadata) -> bool {
+        self.identity == identity(metadata)
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// The image at `path` and all those beneath it, the topmost first.
+///
+/// # Errors
+///
+/// As of [`ImageInfo::read`]; also when a backing file is missing, has a name that
+/// is no file's, or is above itself. The message names the image whose base it is.
+pub fn chain(path: &Path, format: Option<Format>) -> io::Result<Vec<ImageInfo>> {
+    let mut images = vec![ImageInfo::read(path, format)?];
+    loop {
+        let top = &images[images.len() - 1];
+        let in_top = |e: io::Error| match images.len() {
+            1 => e,
+            _ => io::Error::new(e.kind(), format!("in {:?}: {e}", top.path)),
+        };
+        let Some(base) = top.base().map_err(in_top)? else {
+            return Ok(images);
+        };
+        if images.iter().any(|image| image.identity == base.identity) {
+            let name = quoted(base.path.as_os_str().as_encoded_bytes());
+            return Err(io::Error::other(format!(
+                "the backing chain is a loop: {name} stands on itself"
+            )));
+        }
+        images.push(base);
+    }
+}

@@ -1,0 +1,260 @@
+//! Where every byte of an image goes: a pure function of the options.
+
+use std::io::{self, Write};
+
+use byteorder::{BigEndian, ByteOrder};
+
+use crate::header::{Extension, Header};
+use crate::name::protocol;
+use crate::{Error, Options, Version, SECTOR};
+
+const MIN_CLUSTER_SIZE: u64 = 512;
+const MAX_CLUSTER_SIZE: u64 = 2 << 20;
+/// QEMU's limit (`block/qcow2.h`, `QCOW_MAX_L1_SIZE`), in entries of 8 bytes.
+pub(crate) const MAX_L1_ENTRIES: u64 = (32 << 20) / 8;
+/// The specification's limit, in bytes.
+pub(crate) const MAX_BACKING_NAME: usize = 1023;
+/// QEMU's limit (`block/qcow2.c`, `validate_cluster_size`).
+const MIN_EXTENDED_L2_CLUSTER_SIZE: u64 = 16 << 10;
+
+/// An image of which nothing has been written: metadata only, no data clusters.
+///
+/// In the file follow each other: the header cluster, the refcount table, the
+/// refcount blocks, the L1 table. With clusters of 16 KiB and more and refcounts of
+/// 16 bits this is byte for byte what `qemu-img create` writes. The file ends with
+/// the last L1 entry, in the middle of a cluster, as QEMU's does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    header: Header,
+    refcount_block_count: u64,
+    /// Clusters in the whole file, each of which has a refcount of one.
+    cluster_count: u64,
+}
+
+impl Layout {
+    /// Places every table of the image that `options` ask for.
+    ///
+    /// # Errors
+    ///
+    /// When a value is out of its range, when options exclude each other, when the
+    /// L1 table cannot map the size (the limit is 32 MiB of L1 table: 2 PiB with
+    /// clusters of 64 KiB), or when the backing name is not one a file could have.
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        check_combination(options)?;
+        let cluster_size = options.cluster_size;
+        let limit = max_virtual_size(cluster_size, options.extended_l2);
+        if options.virtual_size > limit {
+            return Err(Error::SizeTooLarge {
+                size: options.virtual_size,
+                limit,
+                fitting_cluster_size: fitting_cluster_size(options),
+            });
+        }
+        let virtual_size = options.virtual_size.next_multiple_of(SECTOR);
+        let bytes_per_l2 = bytes_mapped_by_l2_table(cluster_size, options.extended_l2);
+        let l1_entries = virtual_size.div_ceil(bytes_per_l2);
+        let l1_clusters = (l1_entries * 8).div_ceil(cluster_size);
+
+        // The refcount blocks count themselves and the table that lists them.
+        let refcounts_per_block = cluster_size * 8 / options.refcount_bits;
+        let (mut table_clusters, mut blocks) = (1, 1);
+        let cluster_count = loop {
+            let clusters = 1 + table_clusters + blocks + l1_clusters;
+            let needed = clusters.div_ceil(refcounts_per_block);
+            if needed <= blocks {
+                break clusters;
+            }
+            blocks = needed;
+            table_clusters = (blocks * 8).div_ceil(cluster_size);
+        };
+
+        let l1_offset = match l1_entries {
+            0 => 0, // as QEMU stores it
+            _ => (1 + table_clusters + blocks) * cluster_size,
+        };
+        let mut header = Header {
+            version: options.version,
+            cluster_bits: cluster_size.trailing_zeros(),
+            virtual_size,
+            l1_entries: l1_entries as u32,
+            l1_offset,
+            refcount_table_offset: cluster_size,
+            refcount_table_clusters: table_clusters as u32,
+            refcount_order: options.refcount_bits.trailing_zeros(),
+            ..Header::default()
+        };
+        if options.lazy_refcounts {
+            header.compatible_features |= Header::LAZY_REFCOUNTS;
+        }
+        if options.extended_l2 {
+            header.incompatible_features |= Header::EXTENDED_L2;
+        }
+        add_names(&mut header, options)?;
+        Ok(Layout {
+            header,
+            refcount_block_count: blocks,
+            cluster_count,
+        })
+    }
+
+    /// The header the image will have.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Length of the image file in bytes.
+    pub fn file_length(&self) -> u64 {
+        match self.header.l1_entries {
+            0 => self.cluster_count * self.header.cluster_size(),
+            entries => self.header.l1_offset + 8 * u64::from(entries),
+        }
+    }
+
+    /// The parts of the file that are not zero, each with its offset, in order.
+    pub fn segments(&self) -> [(u64, Vec<u8>); 3] {
+        let blocks_offset = self.refcount_blocks_offset();
+        [
+            (0, self.header.encode()),
+            (self.header.refcount_table_offset, self.refcount_table()),
+            (blocks_offset, self.refcounts()),
+        ]
+    }
+
+    /// Writes the whole image, zeros included, from its first byte to its last.
+    ///
+    /// # Errors
+    ///
+    /// Those of `writer`.
+    pub fn write_to(&self, writer: &mut impl Write) -> io::Result<()> {
+        let mut position = 0;
+        for (offset, bytes) in self.segments() {
+            write_zeros(writer, offset - position)?;
+            writer.write_all(&bytes)?;
+            position = offset + bytes.len() as u64;
+        }
+        write_zeros(writer, self.file_length() - position)
+    }
+
+    fn refcount_blocks_offset(&self) -> u64 {
+        let table_clusters = u64::from(self.header.refcount_table_clusters);
+        (1 + table_clusters) * self.header.cluster_size()
+    }
+
+    fn refcount_table(&self) -> Vec<u8> {
+        let mut table = vec![0; self.refcount_block_count as usize * 8];
+        for (index, entry) in table.chunks_exact_mut(8).enumerate() {
+            let offset = self.refcount_blocks_offset() + index as u64 * self.header.cluster_size();
+            BigEndian::write_u64(entry, offset);
+        }
+        table
+    }
+
+    /// A refcount of one for every cluster of the file.
+    fn refcounts(&self) -> Vec<u8> {
+        let bits = 1usize << self.header.refcount_order;
+        let count = self.cluster_count as usize;
+        let mut refcounts = vec![0; (count * bits).div_ceil(8)];
+        for index in 0..count {
+            if bits < 8 {
+                // The specification packs narrow refcounts from the low bits up.
+                refcounts[index * bits / 8] |= 1 << (index * bits % 8);
+            } else {
+                refcounts[(index + 1) * bits / 8 - 1] = 1;
+            }
+        }
+        refcounts
+    }
+}
+
+fn check_combination(options: &Options) -> Result<(), Error> {
+    let Options {
+        version,
+        cluster_size,
+        refcount_bits,
+        ..
+    } = *options;
+    if !cluster_size.is_power_of_two()
+        || !(MIN_CLUSTER_SIZE..=MAX_CLUSTER_SIZE).contains(&cluster_size)
+    {
+        return Err(Error::InvalidClusterSize(cluster_size));
+    }
+    if !refcount_bits.is_power_of_two() || refcount_bits > 64 {
+        return Err(Error::InvalidRefcountBits(refcount_bits));
+    }
+    let conflict = |option: &str, needs| {
+        let option = option.to_owned();
+        Err(Error::OptionConflict { option, needs })
+    };
+    if version == Version::V2 {
+        if refcount_bits != 16 {
+            return conflict(&format!("refcount_bits={refcount_bits}"), "compat=1.1");
+        }
+        if options.lazy_refcounts {
+            return conflict("lazy_refcounts=on", "compat=1.1");
+        }
+        if options.extended_l2 {
+            return conflict("extended_l2=on", "compat=1.1");
+        }
+    }
+    if options.extended_l2 && cluster_size < MIN_EXTENDED_L2_CLUSTER_SIZE {
+        return conflict("extended_l2=on", "a cluster_size of at least 16K");
+    }
+    Ok(())
+}
+
+/// Adds the header extensions and the backing file's name.
+fn add_names(header: &mut Header, options: &Options) -> Result<(), Error> {
+    if let Some(backing) = &options.backing {
+        if let Some(format) = backing.format {
+            header.extensions.push(Extension::backing_format(format));
+        }
+    }
+    // QEMU leaves the table out where it would crowd a small header cluster
+    // (block/qcow2.c, qcow2_update_header).
+    if options.version == Version::V3 && options.cluster_size > 4096 {
+        header.extensions.push(Extension::feature_names());
+    }
+    if let Some(backing) = &options.backing {
+        let room = options.cluster_size as usize - header.encode().len();
+        let (length, limit) = (backing.name.len(), room.min(MAX_BACKING_NAME));
+        if length == 0 {
+            return Err(Error::EmptyBackingName);
+        }
+        if backing.name.contains(&0) {
+            return Err(Error::NulInBackingName);
+        }
+        if length > limit {
+            return Err(Error::BackingNameTooLong { length, limit });
+        }
+        if protocol(&backing.name).is_some() {
+            return Err(Error::BackingNameIsProtocol(backing.name.clone()));
+        }
+        header.backing_name = Some(backing.name.clone());
+    }
+    Ok(())
+}
+
+pub(crate) fn bytes_mapped_by_l2_table(cluster_size: u64, extended_l2: bool) -> u64 {
+    let entry_size = if extended_l2 { 16 } else { 8 };
+    cluster_size * (cluster_size / entry_size)
+}
+
+fn max_virtual_size(cluster_size: u64, extended_l2: bool) -> u64 {
+    MAX_L1_ENTRIES * bytes_mapped_by_l2_table(cluster_size, extended_l2)
+}
+
+fn fitting_cluster_size(options: &Options) -> Option<u64> {
+    (MIN_CLUSTER_SIZE.trailing_zeros()..=MAX_CLUSTER_SIZE.trailing_zeros())
+        .map(|bits| 1 << bits)
+        .find(|&size| max_virtual_size(size, options.extended_l2) >= options.virtual_size)
+}
+
+fn write_zeros(writer: &mut impl Write, mut count: u64) -> io::Result<()> {
+    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    while count > 0 {
+        let length = count.min(ZEROS.len() as u64);
+        writer.write_all(&ZEROS[..length as usize])?;
+        count -= length;
+    }
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! Backing file names, as QEMU reads them.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The protocol QEMU would take `name` to start with (`nbd` in `nbd:host:1`): what
+/// stands before a `:` that no `/` precedes (`block.c:159`, `path_has_protocol`).
+///
+/// ```
+/// use qcow2_overlay::protocol;
+/// assert_eq!(protocol(b"json:{}"), Some(&b"json"[..]));
+/// assert_eq!(protocol(b"./a:b.img"), None);
+/// ```
+pub fn protocol(name: &[u8]) -> Option<&[u8]> {
+    let end = name.iter().position(|b| matches!(b, b':' | b'/'))?;
+    (name[end] == b':').then_some(&name[..end])
+}
+
+/// The path of the backing file called `name` in the image at `image`: `name`
+/// itself if absolute, else joined to the directory of `image` as that was given;
+/// symbolic links are not followed (`block.c:354`, `bdrv_get_full_backing_filename`).
+pub fn resolve(image: &Path, name: &[u8]) -> PathBuf {
+    let name = Path::new(OsStr::from_bytes(name));
+    image.parent().unwrap_or(Path::new("")).join(name)
+}
+
+/// `bytes` as one would quote them in a message: one line, non-UTF-8 marked.
+pub(crate) fn quoted(bytes: &[u8]) -> String {
+    format!("{:?}", String::from_utf8_lossy(bytes))
+}

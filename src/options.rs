@@ -1,0 +1,123 @@
+//! What image to make.
+
+use crate::{Format, Header};
+
+/// The version of the format, the number at byte 4 of the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// `compat=0.10`: for readers from before QEMU 1.1. A guest's discard leaves
+    /// stale data in an overlay of this version.
+    V2 = 2,
+    /// `compat=1.1`.
+    #[default]
+    V3 = 3,
+}
+
+/// The file beneath an overlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Backing {
+    pub name: Vec<u8>,
+    pub format: Option<Format>,
+}
+
+/// The options of an image: a builder that starts from QEMU's defaults.
+///
+/// Nothing is checked here: [`Layout::new`](crate::Layout::new) does that.
+///
+/// ```
+/// use qcow2_overlay::{Format, Options, Version};
+/// let options = Options::new(10 << 30)
+///     .backing("../images/node.img", Some(Format::Raw))
+///     .version(Version::V2)
+///     .cluster_size(4096);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    pub(crate) virtual_size: u64,
+    pub(crate) backing: Option<Backing>,
+    pub(crate) version: Version,
+    pub(crate) cluster_size: u64,
+    pub(crate) refcount_bits: u64,
+    pub(crate) lazy_refcounts: bool,
+    pub(crate) extended_l2: bool,
+}
+
+impl Options {
+    /// A blank version 3 image of `virtual_size` bytes (rounded up to 512) with
+    /// clusters of 64 KiB and refcounts of 16 bits.
+    pub fn new(virtual_size: u64) -> Self {
+        Options {
+            virtual_size,
+            backing: None,
+            version: Version::V3,
+            cluster_size: 64 << 10,
+            refcount_bits: 16,
+            lazy_refcounts: false,
+            extended_l2: false,
+        }
+    }
+
+    /// The options that gave, or could have given, an image with this header, less
+    /// its backing file.
+    pub fn like(header: &Header) -> Self {
+        Options {
+            virtual_size: header.virtual_size,
+            backing: None,
+            version: header.version,
+            cluster_size: header.cluster_size(),
+            refcount_bits: header.refcount_bits(),
+            lazy_refcounts: header.has_lazy_refcounts(),
+            extended_l2: header.has_extended_l2(),
+        }
+    }
+
+    /// Makes the image an overlay of the file called `name`: at most 1023 bytes, and
+    /// no more than the first cluster has room for, stored as they are. QEMU resolves
+    /// a relative name against the directory of the overlay.
+    ///
+    /// The format is recorded so that QEMU need not guess: without it a raw base
+    /// whose guest wrote a qcow2 header into its first sector is opened as qcow2.
+    pub fn backing(mut self, name: impl Into<Vec<u8>>, format: Option<Format>) -> Self {
+        let name = name.into();
+        self.backing = Some(Backing { name, format });
+        self
+    }
+
+    /// Another size of the disk than [`Options::new`] was given, in bytes.
+    pub fn virtual_size(mut self, bytes: u64) -> Self {
+        self.virtual_size = bytes;
+        self
+    }
+
+    /// The version of the format; default 3.
+    pub fn version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Bytes in a cluster: a power of two from 512 to 2097152; default 65536.
+    pub fn cluster_size(mut self, bytes: u64) -> Self {
+        self.cluster_size = bytes;
+        self
+    }
+
+    /// Width of a reference count: 1, 2, 4, 8, 16, 32 or 64 bits; default 16,
+    /// which is the only one version 2 has.
+    pub fn refcount_bits(mut self, bits: u64) -> Self {
+        self.refcount_bits = bits;
+        self
+    }
+
+    /// Lets writers postpone refcount updates; version 3 only; default off.
+    pub fn lazy_refcounts(mut self, on: bool) -> Self {
+        self.lazy_refcounts = on;
+        self
+    }
+
+    /// Splits each cluster into 32 subclusters with their own allocation state;
+    /// version 3 and clusters of 16 KiB and more only; default off.
+    pub fn extended_l2(mut self, on: bool) -> Self {
+        self.extended_l2 = on;
+        self
+    }
+}

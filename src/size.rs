@@ -1,0 +1,172 @@
+//! Sizes as people write them: `512`, `64K`, `1.5G`.
+
+use crate::Error;
+
+/// The unit in which a disk's size is counted: 512 bytes. Sizes that are no
+/// multiple of it are rounded up, as `qemu-img create` does.
+pub const SECTOR: u64 = 512;
+
+/// Reads a size in bytes from `text`, with the grammar of `qemu-img`
+/// (QEMU `util/cutils.c`, `do_strtosz_full`): decimal digits with an optional
+/// fraction and one suffix of `b`, `K`, `M`, `G`, `T`, `P`, `E` (powers of 1024,
+/// either case), or a hexadecimal number of bytes (`0x…`). A fraction of a byte
+/// rounds to the nearest byte.
+///
+/// # Errors
+///
+/// [`Error::InvalidSize`] for anything else, and for more than
+/// 9223372036854775807 (2^63 - 1) bytes, the largest size QEMU knows.
+///
+/// ```
+/// use qcow2_overlay::parse_size;
+/// assert_eq!(parse_size("64K")?, 65536);
+/// assert_eq!(parse_size("1.5G")?, 1_610_612_736);
+/// assert!(parse_size("10 gigs").is_err());
+/// # Ok::<(), qcow2_overlay::Error>(())
+/// ```
+pub fn parse_size(text: &str) -> Result<u64, Error> {
+    read(text)
+        .filter(|&bytes| bytes <= i64::MAX as u128)
+        .map(|bytes| bytes as u64)
+        .ok_or_else(|| Error::InvalidSize(text.to_owned()))
+}
+
+/// Digits behind the point beyond these cannot change a result by a byte.
+const MAX_FRACTION_DIGITS: usize = 18;
+
+fn read(text: &str) -> Option<u128> {
+    if let Some(hex) = text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+        let is_hex = !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        return is_hex.then(|| u128::from_str_radix(hex, 16).ok())?;
+    }
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u128 = match &text[number.len()..] {
+        "" | "b" | "B" => 1,
+        "k" | "K" => 1 << 10,
+        "m" | "M" => 1 << 20,
+        "g" | "G" => 1 << 30,
+        "t" | "T" => 1 << 40,
+        "p" | "P" => 1 << 50,
+        "e" | "E" => 1 << 60,
+        _ => return None,
+    };
+    let (whole, fraction) = match number.split_once('.') {
+        // A fraction of bytes means nothing, not even ".0".
+        Some(_) if unit == 1 => return None,
+        Some((whole, fraction)) => (whole, fraction),
+        None => (number, ""),
+    };
+    let all_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if !all_digits(whole) || !all_digits(fraction) || whole.len() + fraction.len() == 0 {
+        return None;
+    }
+    let fraction = &fraction[..fraction.len().min(MAX_FRACTION_DIGITS)];
+    let whole: u128 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
+    let scale = 10u128.pow(fraction.len() as u32);
+    let part: u128 = if fraction.is_empty() {
+        0
+    } else {
+        fraction.parse().ok()?
+    };
+    whole
+        .checked_mul(unit)?
+        .checked_add((part * unit + scale / 2) / scale)
+}
+
+/// Writes a number of bytes the way `qemu-img info` does: three significant
+/// digits and a binary unit (QEMU `util/cutils.c`, `size_to_str`).
+pub fn human_size(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut unit = 0;
+    // The next unit begins at 1000 of the one below, not at 1024.
+    while unit + 1 < UNITS.len() && bytes as f64 / 1024f64.powi(unit as i32) >= 1000.0 {
+        unit += 1;
+    }
+    let value = bytes as f64 / 1024f64.powi(unit as i32);
+    let decimals = match value {
+        v if v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        v if v >= 0.9995 => 2,
+        _ => 3,
+    };
+    let digits = format!("{value:.decimals$}");
+    let digits = match digits.contains('.') {
+        true => digits.trim_end_matches('0').trim_end_matches('.'),
+        false => &digits,
+    };
+    format!("{digits} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_what_qemu_img_accepts() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("512", 512),
+            ("512b", 512),
+            ("1k", 1024),
+            ("64K", 65536),
+            ("1.5G", 3 << 29),
+            (".5K", 512),
+            ("1.G", 1 << 30),
+            ("0.1K", 102),
+            ("7E", 7 << 60),
+            ("0x200", 512),
+            ("9223372036854775807", i64::MAX as u64),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        for text in [
+            "",
+            "G",
+            ".",
+            ".G",
+            "1.5",
+            "1.0b",
+            "1KB",
+            "1KiB",
+            "1 G",
+            "-1",
+            "1e3",
+            "0x10K",
+            "0x",
+            "8E",
+            "9223372036854775808",
+            "99999999999999999999999999999999999999999999",
+            "1..5G",
+            "ten",
+            "1\u{0661}",
+        ] {
+            assert!(parse_size(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn prints_sizes_like_qemu_img() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (512, "512 B"),
+            (999, "999 B"),
+            (1000, "0.977 KiB"),
+            (10_240, "10 KiB"),
+            (123_457_024, "118 MiB"),
+            (65536, "64 KiB"),
+            (196_624, "192 KiB"),
+            (1_610_612_736, "1.5 GiB"),
+            (1 << 50, "1 PiB"),
+        ] {
+            assert_eq!(human_size(bytes), text);
+        }
+    }
+}
