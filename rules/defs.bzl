@@ -1,0 +1,10 @@
+"""The public interface of rules_qcow2."""
+
+load("//rules/private:macros.bzl", _qcow2_image = "qcow2_image", _qcow2_overlay = "qcow2_overlay")
+load("//rules/private:providers.bzl", _Qcow2Info = "Qcow2Info")
+load("//rules/private:toolchain.bzl", _qcow2_toolchain = "qcow2_toolchain")
+
+Qcow2Info = _Qcow2Info
+qcow2_image = _qcow2_image
+qcow2_overlay = _qcow2_overlay
+qcow2_toolchain = _qcow2_toolchain

@@ -1,0 +1,46 @@
+"""Sizes of disks in BUILD files, with the grammar of `qemu-img`."""
+
+visibility(["//rules/...", "//tests/..."])
+
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "E": 1 << 60,
+    "G": 1 << 30,
+    "K": 1 << 10,
+    "M": 1 << 20,
+    "P": 1 << 50,
+    "T": 1 << 40,
+}
+
+_SECTOR = 512
+_MAX = (1 << 63) - 1
+
+def parse_size(text):
+    """Reads a size such as `512`, `64K` or `1.5G`.
+
+    Args:
+      text: digits, with a fraction if one of the suffixes K, M, G, T, P, E (powers
+        of 1024, either case) follows.
+
+    Returns:
+      The number of bytes, rounded up to 512; None if `text` is no size.
+    """
+    number = text.rstrip("bBkKmMgGtTpPeE")
+    unit = _UNITS.get(text[len(number):].upper())
+    whole, point, fraction = number.partition(".")
+    digits = whole + fraction
+    if unit == None or not digits or (point and unit == 1):
+        return None
+    for digit in digits.elems():
+        if digit not in "0123456789":
+            return None
+
+    # A fraction of a byte rounds to the nearest byte, as in qemu-img.
+    scale = 1
+    for _ in fraction.elems():
+        scale *= 10
+    size = (int(digits, 10) * unit * 2 + scale) // (2 * scale)
+    if size > _MAX:
+        return None
+    return (size + _SECTOR - 1) // _SECTOR * _SECTOR

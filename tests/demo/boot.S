@@ -1,0 +1,84 @@
+# A guest in one sector. It reads the marker in the second sector of its disk and a
+# counter in the third, adds one to the counter, writes it back, says both on the
+# serial port, and ends QEMU. Built for load address 0x7c00 in 16-bit mode.
+
+.equ COM1, 0x3f8
+.equ DEBUG_EXIT, 0xf4        # QEMU's isa-debug-exit
+.equ MARKER, 0x8000          # where the second sector is read to
+.equ COUNTER, 0x8200         # and the third
+
+.code16
+.globl _start
+_start:
+    xor %ax, %ax
+    mov %ax, %ds
+    mov %ax, %es
+    mov %ax, %ss
+    mov $0x7c00, %sp
+
+    mov $0x42, %ah           # int 13h: extended read
+    call disk
+
+    mov $marker_text, %si
+    call print
+    mov $MARKER, %si
+    call print
+    mov $counter_text, %si
+    call print
+    incb COUNTER
+    mov COUNTER, %al
+    add $'0', %al            # one digit is enough here
+    call put
+    mov $end_text, %si
+    call print
+
+    mov $0x4300, %ax         # int 13h: extended write, no verify
+    call disk
+    xor %al, %al
+    jmp exit
+
+# Moves the sectors of `packet` between the boot disk and memory, as %ah says.
+disk:
+    mov $packet, %si
+    mov $0x80, %dl           # the first hard disk
+    int $0x13
+    jc failed
+    ret
+
+failed:
+    mov $failed_text, %si
+    call print
+    mov $1, %al
+exit:
+    mov $DEBUG_EXIT, %dx
+    out %al, %dx             # QEMU's exit status is 2 * al + 1
+    hlt
+    jmp exit
+
+# Writes the string at %si, up to its NUL, to the serial port.
+print:
+    lodsb
+    test %al, %al
+    jz done
+    call put
+    jmp print
+put:
+    mov $COM1, %dx
+    out %al, %dx
+done:
+    ret
+
+marker_text: .asciz "marker: "
+counter_text: .asciz "\r\ncounter: "
+end_text: .asciz "\r\n"
+failed_text: .asciz "disk error\r\n"
+
+.balign 4
+packet:                      # disk address packet
+    .byte 16, 0
+    .word 2                  # sectors
+    .word MARKER, 0          # offset, segment
+    .quad 1                  # first sector
+
+.org 510
+    .word 0xaa55             # what makes a sector bootable
