@@ -358,3 +358,77 @@ fn corrupt<T>(field: &'static str, value: impl Into<u64>) -> Result<T, Error> {
         value: value.into(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Layout, Options};
+
+    fn image() -> Vec<u8> {
+        let options = Options::new(1 << 30).backing("node.img", Some(Format::Raw));
+        let layout = Layout::new(&options).expect("a layout");
+        let mut bytes = layout.header().encode();
+        bytes.resize(65536, 0);
+        bytes
+    }
+
+    #[test]
+    fn unknown_extensions_are_kept() {
+        let mut header = Header::parse(&image()).expect("a header");
+        let data = b"what a later version wrote".to_vec();
+        header.extensions.push(Extension {
+            kind: 0x1234_5678,
+            data,
+        });
+        assert_eq!(Header::parse(&header.encode()), Ok(header));
+    }
+
+    #[test]
+    fn no_change_of_one_byte_makes_parsing_panic() {
+        let good = image();
+        for offset in 0..600 {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut bytes = good.clone();
+                bytes[offset] = value;
+                let _ = Header::parse(&bytes);
+                let _ = Header::parse(&bytes[..offset]);
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_beyond_the_first_cluster_are_corrupt() {
+        for (offset, field) in [
+            (8, "backing_file_offset"),
+            (16, "backing_file_size"),
+            (36, "l1_size"),
+            (100, "header_length"),
+            (116, "header extension length"),
+        ] {
+            let mut bytes = image();
+            bytes[offset] = 0xff;
+            match Header::parse(&bytes) {
+                Err(Error::Corrupt { field: found, .. }) => assert_eq!(found, field),
+                other => panic!("{field}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn reading_stops_at_the_end_of_the_first_cluster() {
+        struct Endless(usize);
+        impl Read for Endless {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let image = image();
+                for byte in buffer.iter_mut() {
+                    *byte = image.get(self.0).copied().unwrap_or(0xff);
+                    self.0 += 1;
+                }
+                Ok(buffer.len())
+            }
+        }
+        let mut reader = Endless(0);
+        Header::read(&mut reader).expect("a header");
+        assert_eq!(reader.0, 65536);
+    }
+}

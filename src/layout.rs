@@ -258,3 +258,82 @@ fn write_zeros(writer: &mut impl Write, mut count: u64) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Format;
+
+    fn layouts() -> Vec<Layout> {
+        let mut layouts = Vec::new();
+        for cluster_bits in 9..=21 {
+            for refcount_bits in [1, 2, 4, 8, 16, 32, 64] {
+                let limit = max_virtual_size(1 << cluster_bits, false);
+                for size in [0, 1, 512, 1 << 20, limit / 2 + 1, limit] {
+                    let options = Options::new(size)
+                        .cluster_size(1 << cluster_bits)
+                        .refcount_bits(refcount_bits)
+                        .backing("node.img", Some(Format::Raw));
+                    layouts.push(Layout::new(&options).expect("a layout"));
+                }
+            }
+        }
+        layouts
+    }
+
+    #[test]
+    fn segments_follow_each_other_inside_the_file() {
+        for layout in layouts() {
+            let cluster_size = layout.header.cluster_size();
+            let mut end = 0;
+            for (offset, bytes) in layout.segments() {
+                assert!(offset >= end && offset % cluster_size == 0, "{layout:?}");
+                end = offset + bytes.len() as u64;
+            }
+            assert!(end <= layout.file_length(), "{layout:?}");
+            if layout.header.l1_entries > 0 {
+                assert!(end <= layout.header.l1_offset, "{layout:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_cluster_of_the_file_has_a_refcount_of_one() {
+        for layout in layouts() {
+            let refcounts = layout.refcounts();
+            let ones: u32 = refcounts.iter().map(|byte| byte.count_ones()).sum();
+            let clusters = layout.file_length().div_ceil(layout.header.cluster_size());
+            assert_eq!(u64::from(ones), clusters, "{layout:?}");
+            let room = layout.refcount_block_count * layout.header.cluster_size();
+            assert!(refcounts.len() as u64 <= room, "{layout:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_reads_as_it_was_written() {
+        for layout in layouts() {
+            let bytes = layout.header.encode();
+            assert_eq!(Header::parse(&bytes), Ok(layout.header));
+        }
+    }
+
+    #[test]
+    fn the_backing_name_is_where_qemu_puts_it() {
+        let offset = |options: Options| {
+            let options = options.backing("node.img", Some(Format::Raw));
+            let bytes = Layout::new(&options).expect("a layout").header.encode();
+            BigEndian::read_u64(&bytes[8..])
+        };
+        assert_eq!(offset(Options::new(1).version(Version::V2)), 0x60);
+        assert_eq!(offset(Options::new(1)), 0x210);
+        assert_eq!(offset(Options::new(1).cluster_size(4096)), 0x88);
+    }
+
+    #[test]
+    fn a_stream_has_the_length_of_the_file() {
+        let layout = Layout::new(&Options::new(1 << 40)).expect("a layout");
+        let mut image = Vec::new();
+        layout.write_to(&mut image).expect("written");
+        assert_eq!(image.len() as u64, layout.file_length());
+    }
+}

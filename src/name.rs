@@ -29,3 +29,37 @@ pub fn resolve(image: &Path, name: &[u8]) -> PathBuf {
 pub(crate) fn quoted(bytes: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_ends_at_a_colon_before_any_slash() {
+        for (name, expected) in [
+            (&b"nbd:host:1"[..], Some(&b"nbd"[..])),
+            (b"json:{\"driver\":\"raw\"}", Some(b"json")),
+            (b"file:node.img", Some(b"file")),
+            (b"https://host/node.img", Some(b"https")),
+            (b":", Some(b"")),
+            (b"node.img", None),
+            (b"./a:b", None),
+            (b"/a:b", None),
+            (b"a/b:c", None),
+            (b"", None),
+        ] {
+            assert_eq!(protocol(name), expected);
+        }
+    }
+
+    #[test]
+    fn relative_names_start_at_the_directory_of_the_image() {
+        let path = |image: &str, name: &[u8]| resolve(Path::new(image), name);
+        assert_eq!(path("disk.qcow2", b"node.img"), Path::new("node.img"));
+        assert_eq!(
+            path("a/disk.qcow2", b"../b/node.img"),
+            Path::new("a/../b/node.img")
+        );
+        assert_eq!(path("a/disk.qcow2", b"/node.img"), Path::new("/node.img"));
+    }
+}

@@ -66,7 +66,7 @@ fn explain(error: &clap::Error) -> Result<()> {
         _ => {
             let lines = text
                 .lines()
-                .take_while(|line| !line.starts_with("Usage:"))
+                .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
                 .filter(|line| !line.trim_start().starts_with("tip:"));
             let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
             let line = words.join(" ");

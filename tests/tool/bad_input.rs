@@ -1,0 +1,406 @@
+//! Every mistake gets one line, a status and no file.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::common::{tool, Dir, Run};
+
+/// Runs `create` with `arguments`; it must fail with `message` and leave no file.
+#[track_caller]
+fn refused(arguments: &str, status: i32, message: &str) {
+    let dir = Dir::new();
+    dir.tool(&format!("create {arguments}"))
+        .fails(status, message);
+    assert!(dir.names().is_empty(), "{:?}", dir.names());
+}
+
+#[test]
+fn neither_size_nor_base() {
+    refused(
+        "x",
+        2,
+        "give SIZE, or a backing file to take it from: -b NAME",
+    );
+}
+
+#[test]
+fn sizes_that_are_none() {
+    for size in ["1.5", "ten", "-1", "1KiB", "8E", "0x", "1,5G"] {
+        let right = "give bytes, or a number with one of the suffixes K, M, G, T, P, E, \
+                     of less than 8E";
+        refused(
+            &format!("x {size}"),
+            2,
+            &format!("SIZE: invalid size {size:?}: {right}"),
+        );
+        if !size.contains(',') {
+            let message = format!("-o size: invalid size {size:?}: {right}");
+            refused(&format!("-o size={size} x"), 2, &message);
+        }
+    }
+}
+
+#[test]
+fn sizes_over_the_limit_of_the_l1_table() {
+    refused(
+        "x 3P",
+        1,
+        "size of 3377699720527872 bytes is over the limit of 2251799813685248 bytes; \
+         cluster_size=131072 would allow it",
+    );
+    refused(
+        "-o cluster_size=512 x 1T",
+        1,
+        "size of 1099511627776 bytes is over the limit of 137438953472 bytes; \
+         cluster_size=2048 would allow it",
+    );
+    refused(
+        "-o cluster_size=2M x 3E",
+        1,
+        "size of 3458764513820540928 bytes is over the limit of 2305843009213693952 bytes, \
+         which no cluster_size raises enough",
+    );
+    // The limits themselves are allowed.
+    let dir = Dir::new();
+    dir.tool("create a 2P").ok();
+    dir.tool("create -o cluster_size=512 b 128G").ok();
+    dir.tool("create -o cluster_size=2M c 2E").ok();
+    dir.tool("create -o extended_l2=on d 1P").ok();
+}
+
+#[test]
+fn options_that_do_not_exist_or_have_no_such_value() {
+    let list = "there are compat, cluster_size, refcount_bits, lazy_refcounts, extended_l2, \
+                backing_file, backing_fmt and size";
+    refused(
+        "-o foo=1 x 1G",
+        2,
+        &format!("-o \"foo\" is no option; {list}"),
+    );
+    refused("-o foo x 1G", 2, "-o \"foo\": write it as NAME=VALUE");
+    refused(
+        "-o compat=2 x 1G",
+        2,
+        "-o compat: \"2\" is neither 1.1 (v3) nor 0.10 (v2)",
+    );
+    refused(
+        "-o extended_l2=maybe x 1G",
+        2,
+        "-o extended_l2: \"maybe\" is neither on nor off",
+    );
+    refused(
+        "-o refcount_bits=a x 1G",
+        2,
+        "-o refcount_bits: \"a\" is not a number",
+    );
+    refused("-o size=1G x 1G", 2, "-o size: it is given twice");
+    refused(
+        "-b a -o backing_file=b x 1G",
+        2,
+        "-o backing_file: it is given twice",
+    );
+    let formats = "unknown format \"vmdk\": it is raw or qcow2";
+    refused(
+        "-b a -o backing_fmt=vmdk x 1G",
+        2,
+        &format!("-o backing_fmt: {formats}"),
+    );
+}
+
+#[test]
+fn values_out_of_range() {
+    for size in ["0", "256", "3K", "4M"] {
+        let bytes = qcow2_overlay::parse_size(size).expect("a size");
+        refused(
+            &format!("-o cluster_size={size} x 1G"),
+            1,
+            &format!("invalid cluster_size {bytes}: it is a power of two from 512 to 2M"),
+        );
+    }
+    for bits in [0, 3, 128] {
+        refused(
+            &format!("-o refcount_bits={bits} x 1G"),
+            1,
+            &format!("invalid refcount_bits {bits}: it is 1, 2, 4, 8, 16, 32 or 64"),
+        );
+    }
+}
+
+#[test]
+fn options_that_exclude_each_other() {
+    for option in ["refcount_bits=8", "lazy_refcounts=on", "extended_l2=on"] {
+        refused(
+            &format!("-o compat=0.10,{option} x 1G"),
+            1,
+            &format!("{option} needs compat=1.1"),
+        );
+    }
+    refused(
+        "-o extended_l2=on,cluster_size=8K x 1G",
+        1,
+        "extended_l2=on needs a cluster_size of at least 16K",
+    );
+    let needs = "-F, --probe and --no-backing-format need a backing file: -b NAME";
+    refused("-F raw x 1G", 2, needs);
+    refused("--probe a x 1G", 2, needs);
+    refused("--no-backing-format x 1G", 2, needs);
+}
+
+#[test]
+fn arguments_that_do_not_exist() {
+    refused(
+        "--foo x",
+        2,
+        "unexpected argument '--foo' found; --help shows the usage",
+    );
+    refused(
+        "-F vmdk -b a x",
+        2,
+        "invalid value 'vmdk' for '-F <FORMAT>' [possible values: raw, qcow2]; \
+         --help shows the usage",
+    );
+    refused(
+        "",
+        2,
+        "the following required arguments were not provided: <FILE>; --help shows the usage",
+    );
+    let dir = Dir::new();
+    let subcommands = "give a subcommand: create, clone or info; --help explains them";
+    dir.tool("").fails(2, subcommands);
+}
+
+#[test]
+fn backing_names_that_do_not_fit() {
+    let long = "n".repeat(1024);
+    refused(
+        &format!("-b {long} -F raw x 1G"),
+        1,
+        "the name of the backing file has 1024 bytes, the limit here is 1023",
+    );
+    // 512 - 112 (header) - 16 (backing format) - 8 (end of the extensions)
+    let long = "n".repeat(377);
+    refused(
+        &format!("-o cluster_size=512 -b {long} -F raw x 1G"),
+        1,
+        "the name of the backing file has 377 bytes, the limit here is 376",
+    );
+    let dir = Dir::new();
+    dir.tool(&format!("create -b {} -F raw a 1G", "n".repeat(1023)))
+        .ok();
+    let fits = &long[1..];
+    dir.tool(&format!("create -o cluster_size=512 -b {fits} -F raw b 1G"))
+        .ok();
+}
+
+#[test]
+fn backing_names_that_are_no_file_names() {
+    let dir = Dir::new();
+    for (name, shown) in [("nbd:host:1", "nbd:host:1"), ("json:{}", "json:{}")] {
+        refused(
+            &format!("-b {name} -F raw x 1G"),
+            1,
+            &format!(
+                "QEMU would take the backing file {shown:?} for a protocol's address; \
+                 for a file put \"./\" before it"
+            ),
+        );
+        dir.tool(&format!("create -q --force -b ./{name} -F raw x 1G"))
+            .ok();
+    }
+    let mut command = dir.command(tool());
+    command.args(["create", "-b", "", "-F", "raw", "y", "1G"]);
+    Run::of(&mut command).fails(1, "the name of the backing file is empty");
+}
+
+#[test]
+fn a_base_that_does_not_exist() {
+    let relative = "does not exist (-b is relative to the directory of the overlay)";
+    refused(
+        "-b gone.img x",
+        1,
+        &format!("backing file \"gone.img\" {relative}"),
+    );
+
+    let dir = Dir::new();
+    fs::create_dir(dir.path("disks")).expect("mkdir");
+    dir.sparse("node.img", 512);
+    let here = fs::canonicalize(dir.path("node.img")).expect("a path");
+    dir.tool("create -b node.img disks/x").fails(
+        1,
+        &format!(
+            "backing file \"disks/node.img\" {relative}; \
+             the one in the current directory would be -b {here:?}"
+        ),
+    );
+    assert_eq!(dir.names(), ["disks", "node.img"]);
+}
+
+#[test]
+fn a_base_that_is_no_image_file() {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("d")).expect("mkdir");
+    dir.tool("create -b d x").fails(
+        1,
+        "backing file \"d\": it is a directory, not an image file",
+    );
+    Run::of(dir.command("mkfifo").arg("pipe")).ok();
+    dir.tool("create -b pipe x").fails(
+        1,
+        "backing file \"pipe\": it is neither a file nor a block device",
+    );
+}
+
+#[test]
+fn a_base_that_is_broken() {
+    let dir = Dir::new();
+    dir.tool("create -q whole.qcow2 1G").ok();
+    let whole = dir.read("whole.qcow2");
+    for (length, problem) in [
+        (40, "the header ends at byte 72, the file at byte 40"),
+        (90, "the header ends at byte 104, the file at byte 90"),
+        (
+            100_000,
+            "the L1 table ends at byte 196624, the file at byte 100000",
+        ),
+    ] {
+        dir.write("cut.qcow2", &whole[..length]);
+        let message = format!("backing file \"cut.qcow2\": truncated qcow2 image: {problem}");
+        dir.tool("create -b cut.qcow2 x").fails(1, &message);
+    }
+    dir.write("cut.qcow2", b"raw");
+    dir.tool("create -b cut.qcow2 -F qcow2 x")
+        .fails(1, "backing file \"cut.qcow2\": not a qcow2 image");
+    for (offset, value, field) in [
+        (7, 9, "version"),
+        (23, 30, "cluster_bits"),
+        (99, 7, "refcount_order"),
+    ] {
+        let mut broken = whole.clone();
+        broken[offset] = value;
+        dir.write("broken.qcow2", &broken);
+        dir.tool("create -b broken.qcow2 x").fails(
+            1,
+            &format!("backing file \"broken.qcow2\": corrupt qcow2 image: {field} is {value} ({value:#x})"),
+        );
+    }
+    assert_eq!(dir.names(), ["broken.qcow2", "cut.qcow2", "whole.qcow2"]);
+}
+
+#[test]
+fn a_base_of_another_format() {
+    let dir = Dir::new();
+    for (content, format) in [
+        (&b"KDMV"[..], "VMDK"),
+        (b"vhdxfile", "VHDX"),
+        (b"conectix", "VHD"),
+        (b"QED\0", "QED"),
+        (b"LUKS\xba\xbe", "LUKS"),
+    ] {
+        dir.write("other.img", content);
+        dir.tool("create -b other.img x").fails(
+            1,
+            &format!(
+                "backing file \"other.img\": it is a {format} image, and a backing file must be \
+                 raw or qcow2; convert it, or pass -F raw if its very bytes are the disk"
+            ),
+        );
+    }
+    dir.tool("create -b other.img -F raw x").ok();
+}
+
+#[test]
+fn an_overlay_smaller_than_its_base() {
+    let dir = Dir::new();
+    dir.sparse("node.img", 100 << 20);
+    dir.tool("create -b node.img x 50M").fails(
+        1,
+        "SIZE of 52428800 bytes is smaller than the backing file \"node.img\", \
+         of 104857600 bytes: the end of that would be lost",
+    );
+    assert_eq!(dir.names(), ["node.img"]);
+}
+
+#[test]
+fn an_output_that_exists() {
+    let dir = Dir::new();
+    dir.write("x", b"precious");
+    dir.tool("create x 1G")
+        .fails(1, "\"x\" exists; --force replaces it");
+    fs::set_permissions(dir.path("x"), fs::Permissions::from_mode(0o555)).expect("chmod");
+    dir.tool("create --force x 1G")
+        .fails(1, "cannot write \"x\": it exists and is write-protected");
+    assert_eq!(dir.read("x"), b"precious");
+    fs::create_dir(dir.path("d")).expect("mkdir");
+    dir.tool("create --force d 1G")
+        .fails(1, "cannot write \"d\": it exists and is not a regular file");
+    assert_eq!(dir.names(), ["d", "x"]);
+}
+
+#[test]
+fn an_output_that_is_its_own_base() {
+    let dir = Dir::new();
+    dir.sparse("node.img", 512);
+    dir.tool("create -q -b node.img v1").ok();
+    let own = |file: &str| format!("{file:?} is its own backing file; --force would destroy that");
+    dir.tool("create --force -b node.img node.img")
+        .fails(1, &own("node.img"));
+    dir.tool("create --force -b node.img -F raw node.img 1G")
+        .fails(1, &own("node.img"));
+    dir.tool("create --force -b v1 node.img")
+        .fails(1, &own("node.img"));
+    assert_eq!(dir.read("node.img"), [0; 512]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written() {
+    refused(
+        "gone/x 1G",
+        1,
+        "cannot write \"gone/x\": No such file or directory (os error 2)",
+    );
+    let dir = Dir::new();
+    let mut command = dir.command("sh");
+    command
+        .args(["-c", "exec \"$0\" create - 1G > /dev/full"])
+        .arg(tool());
+    Run::of(&mut command).fails(1, "standard output: No space left on device (os error 28)");
+}
+
+#[test]
+fn a_full_disk() {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("disk")).expect("mkdir");
+    // One page: enough for the header, not for the refcounts.
+    let script = "mount -t tmpfs -o size=4k none disk && \"$0\" create disk/x 1G; \
+                  status=$?; ls -A disk; exit $status";
+    let mut command = dir.command("unshare");
+    command
+        .args(["--map-root-user", "--mount", "sh", "-c", script])
+        .arg(tool());
+    Run::of(&mut command).fails(
+        1,
+        "cannot write \"disk/x\": No space left on device (os error 28)",
+    );
+}
+
+#[test]
+fn images_that_cannot_be_described() {
+    let dir = Dir::new();
+    dir.tool("info gone")
+        .fails(1, "\"gone\": No such file or directory (os error 2)");
+    dir.write("short", b"QFI\xfb\0\0\0\x03");
+    dir.tool("info short").fails(
+        1,
+        "\"short\": truncated qcow2 image: the header ends at byte 72, the file at byte 8",
+    );
+}
+
+#[test]
+fn a_closed_standard_output_is_no_panic() {
+    let dir = Dir::new();
+    let mut command = dir.command("sh");
+    command
+        .args(["-c", "\"$0\" --help > /dev/full"])
+        .arg(tool());
+    Run::of(&mut command).fails(1, "standard output: No space left on device (os error 28)");
+}

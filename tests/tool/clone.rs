@@ -1,0 +1,129 @@
+//! `clone`: a writable disk like an overlay, wherever it is put.
+
+use std::fs;
+
+use qcow2_overlay::{chain, Format};
+
+use crate::common::{tool, Dir, Run};
+
+/// A base and an overlay of it in a directory below.
+fn overlay() -> Dir {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("build")).expect("mkdir");
+    dir.sparse("build/node.img", 1 << 20);
+    let options = "compat=1.1,cluster_size=32K";
+    dir.tool(&format!(
+        "create -q -o {options} -b node.img build/node.qcow2 1G"
+    ))
+    .ok();
+    dir
+}
+
+#[test]
+fn a_clone_stands_on_the_same_base_by_an_absolute_path() {
+    let dir = overlay();
+    let base = fs::canonicalize(dir.path("build/node.img")).expect("a path");
+    let said = dir.tool("clone build/node.qcow2 disk.qcow2").ok();
+    assert_eq!(
+        said,
+        format!("Wrote \"disk.qcow2\": 1 GiB overlay of {base:?} (raw)\n")
+    );
+    let images = chain(&dir.path("disk.qcow2"), None).expect("a chain");
+    let [disk, beneath] = &images[..] else {
+        panic!("{images:?}");
+    };
+    assert_eq!(beneath.path, base);
+    assert_eq!(disk.virtual_size, 1 << 30);
+    assert_eq!(
+        disk.header.as_ref().expect("a header").cluster_size(),
+        32 << 10
+    );
+}
+
+#[test]
+fn a_clone_of_an_overlay_with_data_stands_on_the_overlay() {
+    let dir = overlay();
+    // An entry in the L1 table, which is all that is looked at.
+    let mut bytes = dir.read("build/node.qcow2");
+    let last = bytes.len() - 1;
+    bytes[last] = 1;
+    dir.write("build/node.qcow2", &bytes);
+    dir.tool("clone build/node.qcow2 disk.qcow2").ok();
+    let images = chain(&dir.path("disk.qcow2"), None).expect("a chain");
+    assert_eq!(images.len(), 3);
+    assert_eq!(images[1].format, Format::Qcow2);
+}
+
+#[test]
+fn a_clone_of_a_blank_disk_is_blank() {
+    let dir = Dir::new();
+    dir.tool("create -q blank.qcow2 1M").ok();
+    dir.tool("clone blank.qcow2 disk.qcow2").ok();
+    assert!(dir.read("disk.qcow2") == dir.read("blank.qcow2"));
+}
+
+#[test]
+fn an_untouched_clone_is_left_as_it_is_and_a_used_one_is_kept() {
+    let dir = overlay();
+    dir.tool("clone build/node.qcow2 disk.qcow2").ok();
+    let again = dir.tool("clone build/node.qcow2 disk.qcow2").ok();
+    assert!(
+        again.starts_with("\"disk.qcow2\" is there already: 1 GiB"),
+        "{again}"
+    );
+
+    let mut used = dir.read("disk.qcow2");
+    *used.last_mut().expect("an L1 table") = 1;
+    dir.write("disk.qcow2", &used);
+    let refused = dir.tool("clone build/node.qcow2 disk.qcow2");
+    refused.fails(1, "\"disk.qcow2\" exists; --force replaces it");
+    assert!(dir.read("disk.qcow2") == used);
+    dir.tool("clone --force build/node.qcow2 disk.qcow2").ok();
+    assert!(dir.read("disk.qcow2") != used);
+}
+
+#[test]
+fn nothing_in_the_chain_can_be_written_over() {
+    let dir = overlay();
+    for name in ["build/node.qcow2", "build/node.img"] {
+        let before = dir.read(name);
+        dir.tool(&format!("clone --force build/node.qcow2 {name}"))
+            .fails(
+                1,
+                &format!("{name:?} is in the chain of \"build/node.qcow2\"; give another path"),
+            );
+        assert!(dir.read(name) == before);
+    }
+}
+
+#[test]
+fn a_missing_base_is_named() {
+    let dir = overlay();
+    fs::remove_file(dir.path("build/node.img")).expect("remove");
+    dir.tool("clone build/node.qcow2 disk.qcow2").fails(
+        1,
+        "\"build/node.qcow2\": its backing file \"build/node.img\": \
+         No such file or directory (os error 2)",
+    );
+    assert_eq!(dir.names(), ["build"]);
+}
+
+#[test]
+fn a_run_target_clones_the_image_beside_it() {
+    // As `bazel run //build:node -- disk.qcow2` does for the rules.
+    let dir = overlay();
+    fs::create_dir_all(dir.path("build/node.runfiles/_main")).expect("mkdir");
+    std::os::unix::fs::symlink(tool(), dir.path("build/node")).expect("symlink");
+    let run = |arguments: &[&str]| {
+        let mut command = dir.command(dir.path("build/node"));
+        command.current_dir(dir.path("build/node.runfiles/_main"));
+        command.env("BUILD_WORKING_DIRECTORY", dir.path(""));
+        command.env("QCOW2_OVERLAY_IMAGE", "node.qcow2");
+        Run::of(command.args(arguments))
+    };
+    run(&["disk.qcow2"]).ok();
+    assert!(dir.path("disk.qcow2").exists());
+    let usage =
+        "the following required arguments were not provided: <FILE>; --help shows the usage";
+    run(&[]).fails(2, usage);
+}

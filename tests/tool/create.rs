@@ -1,0 +1,160 @@
+//! `create`: what it writes and says when all is well.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use qcow2_overlay::{Format, Header, ImageInfo, Version};
+
+use crate::common::{tool, Dir, Run};
+
+fn header(dir: &Dir, name: &str) -> Header {
+    let image = ImageInfo::read(&dir.path(name), Some(Format::Qcow2)).expect("an image");
+    image.header.expect("a header")
+}
+
+#[test]
+fn an_overlay_is_as_large_as_its_base() {
+    let dir = Dir::new();
+    dir.sparse("node.img", 100 << 20);
+    let said = dir.tool("create -b node.img disk.qcow2").ok();
+    assert_eq!(
+        said,
+        "Wrote \"disk.qcow2\": 100 MiB overlay of \"node.img\" (raw)\n"
+    );
+    let header = header(&dir, "disk.qcow2");
+    assert_eq!(header.virtual_size, 100 << 20);
+    assert_eq!(header.backing_name.as_deref(), Some(&b"node.img"[..]));
+    assert_eq!(header.backing_format(), Some(&b"raw"[..]));
+    assert_eq!(header.version, Version::V3);
+}
+
+#[test]
+fn a_raw_base_of_odd_length_is_rounded_up() {
+    let dir = Dir::new();
+    dir.sparse("node.img", 1000);
+    dir.tool("create -b node.img disk.qcow2").ok();
+    assert_eq!(header(&dir, "disk.qcow2").virtual_size, 1024);
+}
+
+#[test]
+fn a_qcow2_base_has_the_size_of_its_disk_not_of_its_file() {
+    let dir = Dir::new();
+    dir.tool("create base.qcow2 20G").ok();
+    dir.tool("create -b base.qcow2 disk.qcow2").ok();
+    let header = header(&dir, "disk.qcow2");
+    assert_eq!(header.virtual_size, 20 << 30);
+    assert_eq!(header.backing_format(), Some(&b"qcow2"[..]));
+}
+
+#[test]
+fn a_backing_name_is_relative_to_the_overlay() {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("images")).expect("mkdir");
+    fs::create_dir(dir.path("disks")).expect("mkdir");
+    dir.sparse("images/node.img", 4096);
+    dir.tool("create -b ../images/node.img disks/disk.qcow2")
+        .ok();
+    let name = header(&dir, "disks/disk.qcow2").backing_name;
+    assert_eq!(name.as_deref(), Some(&b"../images/node.img"[..]));
+}
+
+#[test]
+fn with_size_and_format_the_base_need_not_exist() {
+    let dir = Dir::new();
+    dir.tool("create -b later.img -F raw disk.qcow2 1.5G").ok();
+    assert_eq!(header(&dir, "disk.qcow2").virtual_size, 3 << 29);
+}
+
+#[test]
+fn probe_reads_the_base_elsewhere() {
+    let dir = Dir::new();
+    dir.tool("create base.qcow2 3M").ok();
+    dir.tool("create -b /images/base --probe base.qcow2 disk.qcow2")
+        .ok();
+    let header = header(&dir, "disk.qcow2");
+    assert_eq!(header.virtual_size, 3 << 20);
+    assert_eq!(header.backing_name.as_deref(), Some(&b"/images/base"[..]));
+    assert_eq!(header.backing_format(), Some(&b"qcow2"[..]));
+}
+
+#[test]
+fn options_can_all_stand_in_o() {
+    let dir = Dir::new();
+    dir.write("a,b.img", b"");
+    let options = "cluster_size=128k,refcount_bits=1,lazy_refcounts=on,extended_l2=on,\
+                   size=1M,backing_file=a,,b.img,backing_fmt=raw,compat=v3";
+    dir.tool(&format!("create -f qcow2 -o {options} disk.qcow2"))
+        .ok();
+    let header = header(&dir, "disk.qcow2");
+    assert_eq!(header.cluster_size(), 128 << 10);
+    assert_eq!(header.refcount_bits(), 1);
+    assert!(header.has_lazy_refcounts() && header.has_extended_l2());
+    assert_eq!(header.backing_name.as_deref(), Some(&b"a,b.img"[..]));
+}
+
+#[test]
+fn the_content_decides_only_without_a_format() {
+    let dir = Dir::new();
+    dir.tool("create inner.qcow2 1G").ok();
+    dir.tool("create -b inner.qcow2 -F raw disk.qcow2").ok();
+    let header = header(&dir, "disk.qcow2");
+    assert_eq!(header.backing_format(), Some(&b"raw"[..]));
+    let length = fs::metadata(dir.path("inner.qcow2"))
+        .expect("metadata")
+        .len();
+    assert_eq!(header.virtual_size, length.next_multiple_of(512));
+}
+
+#[test]
+fn a_pebibyte_takes_a_few_kilobytes_on_disk() {
+    let dir = Dir::new();
+    dir.tool("create -b base -F raw disk.qcow2 1P").ok();
+    let metadata = fs::metadata(dir.path("disk.qcow2")).expect("metadata");
+    assert_eq!(metadata.len(), 3 * 65536 + 8 * (1 << 21));
+    assert!(
+        metadata.blocks() * 512 < 32 << 10,
+        "{}",
+        metadata.blocks() * 512
+    );
+}
+
+#[test]
+fn standard_output_gets_the_same_bytes_as_a_file() {
+    let dir = Dir::new();
+    dir.tool("create -q -b base -F raw disk.qcow2 100G").ok();
+    let streamed = dir.tool("create -b base -F raw - 100G");
+    assert_eq!(streamed.stderr, "");
+    assert!(streamed.stdout == dir.read("disk.qcow2"));
+}
+
+#[test]
+fn force_replaces_and_quiet_says_nothing() {
+    let dir = Dir::new();
+    dir.write("disk.qcow2", b"old");
+    assert_eq!(dir.tool("create -q --force disk.qcow2 1M").ok(), "");
+    assert_eq!(header(&dir, "disk.qcow2").virtual_size, 1 << 20);
+    assert_eq!(dir.names(), ["disk.qcow2"]);
+}
+
+#[test]
+fn a_new_file_has_the_rights_that_the_umask_leaves() {
+    let dir = Dir::new();
+    let script = "umask 027; exec \"$0\" create -q disk.qcow2 1M";
+    Run::of(dir.command("sh").arg("-c").arg(script).arg(tool())).ok();
+    let metadata = fs::metadata(dir.path("disk.qcow2")).expect("metadata");
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn bazel_run_starts_where_the_user_stands() {
+    // As `bazel run` does: the working directory is the runfiles tree.
+    let dir = Dir::new();
+    fs::create_dir_all(dir.path("tool.runfiles/_main")).expect("mkdir");
+    fs::create_dir(dir.path("user")).expect("mkdir");
+    std::os::unix::fs::symlink(tool(), dir.path("tool")).expect("symlink");
+    let mut command = dir.command(dir.path("tool"));
+    command.current_dir(dir.path("tool.runfiles/_main"));
+    command.env("BUILD_WORKING_DIRECTORY", dir.path("user"));
+    Run::of(command.args(["create", "disk.qcow2", "1M"])).ok();
+    assert!(dir.path("user/disk.qcow2").exists());
+}

@@ -1,0 +1,64 @@
+//! `info`, where QEMU is not needed to know what is right; tests/qemu compares.
+
+use crate::common::Dir;
+
+#[test]
+fn describes_an_overlay() {
+    let dir = Dir::new();
+    dir.tool("create -q -b /nowhere/node.img -F raw disk.qcow2 1G")
+        .ok();
+    let text = dir.tool("info disk.qcow2").ok();
+    let start = "image: disk.qcow2\n\
+                 file format: qcow2\n\
+                 virtual size: 1 GiB (1073741824 bytes)\n";
+    assert!(text.starts_with(start), "{text}");
+    assert!(text.contains("\nbacking file: /nowhere/node.img\nbacking file format: raw\n"));
+}
+
+#[test]
+fn json_can_be_read_by_programs() {
+    let dir = Dir::new();
+    dir.tool("create -q disk.qcow2 1G").ok();
+    let text = dir.tool("info --output json disk.qcow2").ok();
+    let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(value["virtual-size"], 1 << 30);
+    assert_eq!(value["format-specific"]["data"]["compat"], "1.1");
+}
+
+#[test]
+fn follows_a_chain_to_its_end() {
+    let dir = Dir::new();
+    dir.sparse("node.img", 1 << 20);
+    dir.tool("create -q -b node.img v1.qcow2").ok();
+    dir.tool("create -q -b v1.qcow2 v2.qcow2").ok();
+    let text = dir.tool("info --backing-chain v2.qcow2").ok();
+    let images: Vec<&str> = text.lines().filter(|l| l.starts_with("image: ")).collect();
+    assert_eq!(
+        images,
+        ["image: v2.qcow2", "image: v1.qcow2", "image: node.img"]
+    );
+}
+
+#[test]
+fn finds_a_loop_in_a_chain() {
+    let dir = Dir::new();
+    dir.tool("create -q -b b.qcow2 -F qcow2 a.qcow2 1M").ok();
+    dir.tool("create -q -b a.qcow2 -F qcow2 b.qcow2 1M").ok();
+    dir.tool("info --backing-chain a.qcow2").fails(
+        1,
+        "\"a.qcow2\": the backing chain is a loop: \"a.qcow2\" stands on itself",
+    );
+}
+
+#[test]
+fn names_the_image_whose_base_is_missing() {
+    let dir = Dir::new();
+    dir.tool("create -q -b gone.img -F raw v1.qcow2 1M").ok();
+    dir.tool("create -q -b v1.qcow2 v2.qcow2").ok();
+    dir.tool("info v2.qcow2").ok();
+    dir.tool("info --backing-chain v2.qcow2").fails(
+        1,
+        "\"v2.qcow2\": in \"v1.qcow2\": its backing file \"gone.img\": \
+         No such file or directory (os error 2)",
+    );
+}
