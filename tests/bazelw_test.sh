@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# bazelw takes the Bazel it is told to take, and hands everything through.
+set -euo pipefail
+
+bazelw=$PWD/$1
+work=$TEST_TMPDIR/work
+mkdir -p "$work/bin"
+cd "$work"
+
+# A command that says its name and its arguments, one a line, and ends with 37.
+# shellcheck disable=SC2016  # the recorder expands them
+recorder() {
+  printf '#!/bin/sh\nif [ "$1" = --version ]; then echo "%s"; exit; fi\n' "$2" >"$1"
+  printf 'printf "%%s\\n" "%s" "$@"\nexit 37\n' "$(basename "$1")" >>"$1"
+  chmod +x "$1"
+}
+
+# Runs bazelw with arguments that a careless script would split or drop.
+expect() {
+  local status=0
+  env -u BAZEL "${@:2}" "$bazelw" build '//a b:c' '' '--x=*' >out 2>err || status=$?
+  printf '%s\n' "$1" build '//a b:c' '' '--x=*' >expected
+  diff expected out
+  [[ $status == 37 ]] || { echo "status $status of $1"; cat err; exit 1; }
+}
+
+recorder "$work/mine" "no version"
+recorder bin/bazel "bazel 8.4.2"
+expect mine BAZEL="$work/mine" PATH="$work/bin:$PATH"
+expect bazel PATH="$work/bin:$PATH"
+recorder bin/bazel "bazel 7.0.0-pre"
+expect bazel PATH="$work/bin:$PATH"
+recorder bin/bazelisk "bazelisk"
+expect bazelisk PATH="$work/bin:$PATH"
+
+# An old Bazel is passed over: without apt-get there is then nothing to run.
+rm bin/bazelisk
+recorder bin/bazel "bazel 4.2.3"
+ln -s "$(command -v bash)" "$(command -v env)" "$(command -v grep)" bin
+status=0
+env -u BAZEL PATH="$work/bin" "$bazelw" build >out 2>err || status=$?
+[[ $status == 1 && ! -s out ]]
+diff err - <<<"bazelw: needs Bazel 7 or newer: install bazelisk, or set BAZEL to a bazel"
+echo PASSED
