@@ -28,6 +28,14 @@ IMAGE_ATTRS = {
     ),
 }
 
+def shown(label):
+    """A label as a user of the main repository writes it.
+
+    Args:
+      label: a Label.
+    """
+    return str(label).removeprefix("@@") if not label.repo_name else str(label)
+
 def rule_error(ctx, attribute, problem):
     """Fails with one line that names rule, target and attribute.
 
@@ -36,7 +44,7 @@ def rule_error(ctx, attribute, problem):
       attribute: the name of the attribute at fault.
       problem: what its value was and what would be right.
     """
-    fail("{} {}: attribute {}: {}".format(ctx.attr._rule, ctx.label, attribute, problem))
+    fail("{} {}: attribute {}: {}".format(ctx.attr._rule, shown(ctx.label), attribute, problem))
 
 def declared_size(ctx):
     """The attribute `virtual_size` in bytes, `size` to the user; None if it is not set.

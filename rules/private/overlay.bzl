@@ -1,6 +1,6 @@
 """The rule `qcow2_overlay`."""
 
-load(":create.bzl", "IMAGE_ATTRS", "create_image", "declared_size", "rule_error")
+load(":create.bzl", "IMAGE_ATTRS", "create_image", "declared_size", "rule_error", "shown")
 load(":providers.bzl", "Qcow2Info")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
@@ -14,11 +14,11 @@ def _base_info(ctx):
     files = target[DefaultInfo].files.to_list()
     if len(files) != 1:
         rule_error(ctx, "backing", "{} has {} files, and a disk can stand on one only: name a target with just the image".format(
-            target.label,
+            shown(target.label),
             len(files),
         ))
     if files[0].is_directory:
-        rule_error(ctx, "backing", "{} is a directory: name a target with just the image file".format(target.label))
+        rule_error(ctx, "backing", "{} is a directory: name a target with just the image file".format(shown(target.label)))
     return Qcow2Info(backing = None, chain = depset(files), format = None, image = files[0], size = None)
 
 def _relative(path, start):
@@ -46,7 +46,7 @@ def _place(ctx, base):
         return file
     if base.backing:
         rule_error(ctx, "backing", "{} is an overlay of another repository or configuration, whose own base could not be found from here: define it beside this target".format(
-            ctx.attr.backing.label,
+            shown(ctx.attr.backing.label),
         ))
     link = ctx.actions.declare_file("{}.base/{}".format(ctx.label.name, file.basename))
     ctx.actions.symlink(output = link, target_file = file)
@@ -58,7 +58,7 @@ def _qcow2_overlay_impl(ctx):
     if base.format and format != base.format:
         rule_error(ctx, "backing_format", "it is {}, but {} is {}".format(
             repr(format),
-            ctx.attr.backing.label,
+            shown(ctx.attr.backing.label),
             repr(base.format),
         ))
     size = declared_size(ctx)
@@ -68,7 +68,7 @@ def _qcow2_overlay_impl(ctx):
         rule_error(ctx, "size", "{} is {} bytes, less than {} of {} bytes: the end of that would be lost".format(
             repr(ctx.attr.virtual_size),
             size,
-            ctx.attr.backing.label,
+            shown(ctx.attr.backing.label),
             base.size,
         ))
     file = _place(ctx, base)

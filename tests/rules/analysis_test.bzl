@@ -1,0 +1,63 @@
+"""Tests of what the rules say and declare, before anything is built."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("//rules:defs.bzl", "Qcow2Info")
+
+def _create_action(env):
+    actions = analysistest.target_actions(env)
+    return [action for action in actions if action.mnemonic == "Qcow2Create"][0]
+
+def _base_is_input(env, base):
+    inputs = _create_action(env).inputs.to_list()
+    return base in [file.basename for file in inputs]
+
+def _overlay_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    info = target[Qcow2Info]
+    asserts.equals(env, ctx.attr.image, info.image.basename)
+    asserts.equals(env, "qcow2", info.format)
+    asserts.equals(env, ctx.attr.virtual_size, str(info.size))
+    asserts.equals(env, [info.image], target[DefaultInfo].files.to_list())
+    chain = [file.basename for file in info.chain.to_list()]
+    asserts.equals(env, ctx.attr.chain, sorted(chain))
+    runfiles = [file.basename for file in target[DefaultInfo].default_runfiles.files.to_list()]
+    for name in ctx.attr.chain:
+        asserts.true(env, name in runfiles, name + " in the runfiles")
+    arguments = " ".join(_create_action(env).argv[1:])
+    asserts.true(env, ctx.attr.arguments in arguments, arguments)
+    asserts.equals(env, ctx.attr.reads_base, _base_is_input(env, ctx.attr.base))
+    return analysistest.end(env)
+
+overlay_test = analysistest.make(
+    _overlay_test_impl,
+    attrs = {
+        "arguments": attr.string(doc = "Arguments of the action."),
+        "base": attr.string(doc = "Name of the file beneath."),
+        "chain": attr.string_list(doc = "Names of the files of the chain, sorted."),
+        "image": attr.string(doc = "Name of the image."),
+        "reads_base": attr.bool(doc = "Whether the file beneath is an input of the action."),
+        "virtual_size": attr.string(doc = "The declared size."),
+    },
+)
+
+def _failure_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.expect_failure(env, ctx.attr.message)
+    return analysistest.end(env)
+
+failure_test = analysistest.make(
+    _failure_test_impl,
+    attrs = {"message": attr.string(doc = "What the failure says.")},
+    expect_failure = True,
+)
+
+def _directory_impl(ctx):
+    directory = ctx.actions.declare_directory(ctx.label.name)
+    ctx.actions.run_shell(outputs = [directory], command = "mkdir -p " + directory.path)
+    return [DefaultInfo(files = depset([directory]))]
+
+directory = rule(
+    implementation = _directory_impl,
+    doc = "A target whose output is a directory.",
+)
