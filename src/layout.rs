@@ -250,7 +250,7 @@ fn fitting_cluster_size(options: &Options) -> Option<u64> {
 }
 
 fn write_zeros(writer: &mut impl Write, mut count: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     while count > 0 {
         let length = count.min(ZEROS.len() as u64);
         writer.write_all(&ZEROS[..length as usize])?;

@@ -33,6 +33,9 @@ def shown(label):
 
     Args:
       label: a Label.
+
+    Returns:
+      Its text, without `@@` where it is of the main repository.
     """
     return str(label).removeprefix("@@") if not label.repo_name else str(label)
 
@@ -51,6 +54,9 @@ def declared_size(ctx):
 
     Args:
       ctx: the context of the rule.
+
+    Returns:
+      The size rounded up to 512, or None.
     """
     if not ctx.attr.virtual_size:
         return None

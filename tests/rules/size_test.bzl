@@ -1,6 +1,8 @@
 """Tests of the sizes that BUILD files may say."""
 
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
+
+# buildifier: disable=bzl-visibility
 load("//rules/private:size.bzl", "parse_size")
 
 _SIZES = {

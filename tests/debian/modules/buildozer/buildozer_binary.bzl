@@ -1,6 +1,6 @@
 """The extension that bazel_tools expects of buildozer; `bazel mod tidy` needs the real one."""
 
-def _no_binary_impl(repository_ctx):
+def _no_binary_impl(_repository_ctx):
     fail("buildozer is not available in the private Debian root of bazelw")
 
 _no_binary = repository_rule(implementation = _no_binary_impl)
