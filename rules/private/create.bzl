@@ -67,6 +67,17 @@ def declared_size(ctx):
         ))
     return size
 
+def _relative(path, start):
+    """The relative path of the file `path` from the directory of the file `start`."""
+    parts = path.split("/")
+    directories = start.split("/")[:-1]
+    shared = 0
+    for part, directory in zip(parts[:-1], directories):
+        if part != directory:
+            break
+        shared += 1
+    return "/".join([".."] * (len(directories) - shared) + parts[shared:])
+
 def create_image(ctx, *, size, backing = None):
     """Declares the image of a rule, the action that writes it, and the providers.
 
@@ -74,8 +85,8 @@ def create_image(ctx, *, size, backing = None):
       ctx: the context of the rule; the image is named after it.
       size: virtual size in bytes, or None to take that of the backing file.
       backing: None, or a struct of
-        `file`, the backing File;
-        `name`, its path relative to the image;
+        `file`, the backing File, with the same relative place in the runfiles and
+        in the output tree;
         `format`, its format, or None to take what its content says;
         `chain`, a depset of all Files it needs, itself included.
 
@@ -95,7 +106,7 @@ def create_image(ctx, *, size, backing = None):
     args.add_joined("-o", options, join_with = ",")
     inputs = []
     if backing:
-        args.add("-b", backing.name)
+        args.add("-b", _relative(backing.file.short_path, image.short_path))
         if backing.format:
             args.add("-F", backing.format)
         if size == None or not backing.format:

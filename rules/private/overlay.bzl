@@ -21,17 +21,6 @@ def _base_info(ctx):
         rule_error(ctx, "backing", "{} is a directory: name a target with just the image file".format(shown(target.label)))
     return Qcow2Info(backing = None, chain = depset(files), format = None, image = files[0], size = None)
 
-def _relative(path, start):
-    """The relative path of the file `path` from the directory of the file `start`."""
-    parts = path.split("/")
-    directories = start.split("/")[:-1]
-    shared = 0
-    for part, directory in zip(parts[:-1], directories):
-        if part != directory:
-            break
-        shared += 1
-    return "/".join([".."] * (len(directories) - shared) + parts[shared:])
-
 def _place(ctx, base):
     """The base where it has the same relative place in runfiles and output tree.
 
@@ -76,7 +65,6 @@ def _qcow2_overlay_impl(ctx):
         chain = depset([file], transitive = [base.chain]),
         file = file,
         format = format,
-        name = _relative(file.short_path, "{}/{}".format(ctx.label.package, ctx.label.name)),
     ))
 
 qcow2_overlay = rule(
