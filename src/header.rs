@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::layout::{bytes_mapped_by_l2_table, MAX_BACKING_NAME, MAX_L1_ENTRIES};
-use crate::{Error, Format, Version};
+use crate::{extension, Error, Extension, Version};
 
 const MAGIC: [u8; 4] = *b"QFI\xfb";
 const V2_LENGTH: usize = 72;
@@ -13,57 +13,6 @@ const V2_LENGTH: usize = 72;
 const V3_MIN_LENGTH: usize = 104;
 /// What we write, as QEMU does: with the compression type and its padding.
 const V3_LENGTH: usize = 112;
-
-/// A header extension: a type and its data, in the order of the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extension {
-    /// One of the numbers of the specification, section "Header extensions".
-    pub kind: u32,
-    /// At most what the first cluster has room for, without padding.
-    pub data: Vec<u8>,
-}
-
-impl Extension {
-    const END: u32 = 0;
-    /// The format of the backing file, such as `raw`.
-    pub const BACKING_FORMAT: u32 = 0xE279_2ACA;
-    /// Names of feature bits, for messages of readers that do not know them.
-    pub const FEATURE_NAMES: u32 = 0x6803_F857;
-
-    pub(crate) fn backing_format(format: Format) -> Self {
-        let data = format.name().as_bytes().to_vec();
-        Extension {
-            kind: Self::BACKING_FORMAT,
-            data,
-        }
-    }
-
-    /// The table QEMU writes (`block/qcow2.c`, `qcow2_update_header`): the type of
-    /// feature (0 incompatible, 1 compatible, 2 autoclear), the bit, the name.
-    pub(crate) fn feature_names() -> Self {
-        const NAMES: [(u8, u8, &str); 8] = [
-            (0, 0, "dirty bit"),
-            (0, 1, "corrupt bit"),
-            (0, 2, "external data file"),
-            (0, 3, "compression type"),
-            (0, 4, "extended L2 entries"),
-            (1, 0, "lazy refcounts"),
-            (2, 0, "bitmaps"),
-            (2, 1, "raw external data"),
-        ];
-        const ENTRY: usize = 48;
-        let mut data = vec![0; NAMES.len() * ENTRY];
-        for (entry, (kind, bit, name)) in data.chunks_exact_mut(ENTRY).zip(NAMES) {
-            entry[0] = kind;
-            entry[1] = bit;
-            entry[2..2 + name.len()].copy_from_slice(name.as_bytes());
-        }
-        Extension {
-            kind: Self::FEATURE_NAMES,
-            data,
-        }
-    }
-}
 
 /// The fields of the header, its extensions and the backing file's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -168,18 +117,10 @@ impl Header {
             BE::write_u32(&mut bytes[100..], length as u32);
             bytes[104] = self.compression;
         }
-        for extension in &self.extensions {
-            let start = bytes.len();
-            bytes.resize(start + 8, 0);
-            BE::write_u32(&mut bytes[start..], extension.kind);
-            BE::write_u32(&mut bytes[start + 4..], extension.data.len() as u32);
-            bytes.extend(&extension.data);
-            bytes.resize(bytes.len().next_multiple_of(8), 0);
-        }
         // A plain version 2 header needs no end marker: readers look for extensions
         // only in front of the backing name.
         if self.version == Version::V3 || !self.extensions.is_empty() {
-            bytes.extend([0; 8]);
+            extension::encode(&self.extensions, &mut bytes);
         }
         if let Some(name) = &self.backing_name {
             let offset = bytes.len();
@@ -266,7 +207,7 @@ impl Header {
             extensions_end = name_offset as usize;
             header.backing_name = Some(bytes[extensions_end..end as usize].to_vec());
         }
-        header.extensions = parse_extensions(&bytes[length..extensions_end])?;
+        header.extensions = extension::parse(&bytes[length..extensions_end])?;
         Ok(header)
     }
 
@@ -324,27 +265,6 @@ fn check_start(bytes: &[u8]) -> Result<u32, Error> {
     Ok(cluster_bits)
 }
 
-fn parse_extensions(mut area: &[u8]) -> Result<Vec<Extension>, Error> {
-    let mut extensions = Vec::new();
-    while area.len() >= 8 {
-        let kind = BE::read_u32(area);
-        let length = BE::read_u32(&area[4..]);
-        if kind == Extension::END {
-            break;
-        }
-        let Some(data) = area[8..].get(..length as usize) else {
-            return corrupt("header extension length", length);
-        };
-        extensions.push(Extension {
-            kind,
-            data: data.to_vec(),
-        });
-        let next = 8 + data.len().next_multiple_of(8);
-        area = area.get(next..).unwrap_or_default();
-    }
-    Ok(extensions)
-}
-
 fn check_end(what: &'static str, end: u64, length: u64) -> Result<(), Error> {
     match end > length {
         true => Err(Error::Truncated { what, end, length }),
@@ -352,7 +272,7 @@ fn check_end(what: &'static str, end: u64, length: u64) -> Result<(), Error> {
     }
 }
 
-fn corrupt<T>(field: &'static str, value: impl Into<u64>) -> Result<T, Error> {
+pub(crate) fn corrupt<T>(field: &'static str, value: impl Into<u64>) -> Result<T, Error> {
     Err(Error::Corrupt {
         field,
         value: value.into(),
@@ -362,7 +282,7 @@ fn corrupt<T>(field: &'static str, value: impl Into<u64>) -> Result<T, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Layout, Options};
+    use crate::{Format, Layout, Options};
 
     fn image() -> Vec<u8> {
         let options = Options::new(1 << 30).backing("node.img", Some(Format::Raw));

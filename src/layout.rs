@@ -4,9 +4,8 @@ use std::io::{self, Write};
 
 use byteorder::{BigEndian, ByteOrder};
 
-use crate::header::{Extension, Header};
 use crate::name::protocol;
-use crate::{Error, Options, Version, SECTOR};
+use crate::{Error, Extension, Header, Options, Version, SECTOR};
 
 const MIN_CLUSTER_SIZE: u64 = 512;
 const MAX_CLUSTER_SIZE: u64 = 2 << 20;

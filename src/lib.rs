@@ -23,6 +23,7 @@
 //! specification" is QEMU's `docs/interop/qcow2.rst`.
 
 mod error;
+mod extension;
 mod file;
 mod format;
 mod header;
@@ -33,9 +34,10 @@ mod options;
 mod size;
 
 pub use error::Error;
+pub use extension::Extension;
 pub use file::{create_file, Existing};
 pub use format::Format;
-pub use header::{Extension, Header};
+pub use header::Header;
 pub use image::{chain, ImageInfo};
 pub use layout::Layout;
 pub use name::{protocol, resolve};

@@ -4,6 +4,7 @@ mod clone;
 mod create;
 mod environment;
 mod info;
+mod request;
 
 use std::fmt;
 use std::io::{self, Write};

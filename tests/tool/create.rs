@@ -158,3 +158,20 @@ fn bazel_run_starts_where_the_user_stands() {
     Run::of(command.args(["create", "disk.qcow2", "1M"])).ok();
     assert!(dir.path("user/disk.qcow2").exists());
 }
+
+#[test]
+fn a_program_that_bazel_run_started_may_start_it_elsewhere() {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("user")).expect("mkdir");
+    let mut command = dir.command(tool());
+    command.env("BUILD_WORKING_DIRECTORY", dir.path("user"));
+    Run::of(command.args(["create", "disk.qcow2", "1M"])).ok();
+    assert_eq!(dir.names(), ["disk.qcow2", "user"]);
+}
+
+#[test]
+fn a_backing_name_may_begin_with_a_hyphen() {
+    let dir = Dir::new();
+    dir.sparse("-node.img", 512);
+    dir.tool("create -b -node.img disk.qcow2").ok();
+}

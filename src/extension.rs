@@ -1,0 +1,92 @@
+//! The extensions between the header and the backing file's name.
+
+use byteorder::{BigEndian as BE, ByteOrder};
+
+use crate::header::corrupt;
+use crate::{Error, Format};
+
+/// A header extension: a type and its data, in the order of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// One of the numbers of the specification, section "Header extensions".
+    pub kind: u32,
+    /// At most what the first cluster has room for, without padding.
+    pub data: Vec<u8>,
+}
+
+impl Extension {
+    const END: u32 = 0;
+    /// The format of the backing file, such as `raw`.
+    pub const BACKING_FORMAT: u32 = 0xE279_2ACA;
+    /// Names of feature bits, for messages of readers that do not know them.
+    pub const FEATURE_NAMES: u32 = 0x6803_F857;
+
+    pub(crate) fn backing_format(format: Format) -> Self {
+        let data = format.name().as_bytes().to_vec();
+        Extension {
+            kind: Self::BACKING_FORMAT,
+            data,
+        }
+    }
+
+    /// The table QEMU writes (`block/qcow2.c`, `qcow2_update_header`): the type of
+    /// feature (0 incompatible, 1 compatible, 2 autoclear), the bit, the name.
+    pub(crate) fn feature_names() -> Self {
+        const NAMES: [(u8, u8, &str); 8] = [
+            (0, 0, "dirty bit"),
+            (0, 1, "corrupt bit"),
+            (0, 2, "external data file"),
+            (0, 3, "compression type"),
+            (0, 4, "extended L2 entries"),
+            (1, 0, "lazy refcounts"),
+            (2, 0, "bitmaps"),
+            (2, 1, "raw external data"),
+        ];
+        const ENTRY: usize = 48;
+        let mut data = vec![0; NAMES.len() * ENTRY];
+        for (entry, (kind, bit, name)) in data.chunks_exact_mut(ENTRY).zip(NAMES) {
+            entry[0] = kind;
+            entry[1] = bit;
+            entry[2..2 + name.len()].copy_from_slice(name.as_bytes());
+        }
+        Extension {
+            kind: Self::FEATURE_NAMES,
+            data,
+        }
+    }
+}
+
+/// Appends `extensions` and the end marker.
+pub(crate) fn encode(extensions: &[Extension], bytes: &mut Vec<u8>) {
+    for extension in extensions {
+        let start = bytes.len();
+        bytes.resize(start + 8, 0);
+        BE::write_u32(&mut bytes[start..], extension.kind);
+        BE::write_u32(&mut bytes[start + 4..], extension.data.len() as u32);
+        bytes.extend(&extension.data);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+    }
+    bytes.extend([0; 8]);
+}
+
+/// Reads all up to the end marker, or to the end of `area`.
+pub(crate) fn parse(mut area: &[u8]) -> Result<Vec<Extension>, Error> {
+    let mut extensions = Vec::new();
+    while area.len() >= 8 {
+        let kind = BE::read_u32(area);
+        let length = BE::read_u32(&area[4..]);
+        if kind == Extension::END {
+            break;
+        }
+        let Some(data) = area[8..].get(..length as usize) else {
+            return corrupt("header extension length", length);
+        };
+        extensions.push(Extension {
+            kind,
+            data: data.to_vec(),
+        });
+        let next = 8 + data.len().next_multiple_of(8);
+        area = area.get(next..).unwrap_or_default();
+    }
+    Ok(extensions)
+}
