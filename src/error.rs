@@ -12,6 +12,13 @@ use crate::name::quoted;
 pub enum Error {
     /// Not a size in the grammar of [`parse_size`](crate::parse_size).
     InvalidSize(String),
+    /// Not an option of [`OptionList`](crate::OptionList), or no value of it.
+    InvalidOption {
+        /// The option's name, as it was given.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Not a power of two from 512 to 2097152.
     InvalidClusterSize(u64),
     /// Not a power of two from 1 to 64.
@@ -85,6 +92,7 @@ impl fmt::Display for Error {
                 "invalid size {text:?}: give bytes, or a number with one of the suffixes \
                  K, M, G, T, P, E, of less than 8E"
             ),
+            Error::InvalidOption { name, problem } => write!(f, "-o {name:?}: {problem}"),
             Error::InvalidClusterSize(bytes) => write!(
                 f,
                 "invalid cluster_size {bytes}: it is a power of two from 512 to 2M"

@@ -2,8 +2,13 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+#[cfg(target_os = "linux")]
+use rustix::fs::OFlags;
+use rustix::fs::{linkat, AtFlags, CWD};
 
 use crate::Layout;
 
@@ -18,8 +23,13 @@ pub enum Existing {
     Replace,
 }
 
-/// Writes the image of `layout` to `path`, through a temporary file beside it.
-/// Zeros become holes: a few kilobytes on disk whatever the size.
+/// Writes the image of `layout` to `path`. Zeros become holes: a few kilobytes on disk
+/// whatever the size.
+///
+/// The file has no name until it is complete, so that a process that is killed leaves
+/// nothing. There are two exceptions: on a file system without nameless files it has
+/// a temporary name, and when it replaces another it has one for the time between two
+/// system calls. A file that replaces another is on the disk before it does.
 ///
 /// # Errors
 ///
@@ -32,16 +42,55 @@ pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Resu
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let create = |path: &Path| File::options().write(true).create_new(true).open(path);
-    let file = tempfile::Builder::new()
-        .prefix(".qcow2-overlay-")
-        .make_in(directory, create)?;
-    write_sparse(file.as_file(), layout)?;
+    let mut temporary = tempfile::Builder::new();
+    temporary.prefix(".qcow2-overlay-");
+    if let Ok(file) = open_nameless(directory) {
+        write_sparse(&file, layout)?;
+        let linked = link(&file, path);
+        return match &linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match existing {
+                Existing::Keep => linked,
+                Existing::Replace => {
+                    file.sync_all()?;
+                    let named = temporary.make_in(directory, |name| link(&file, name))?;
+                    Ok(named.persist(path).map(drop)?)
+                }
+            },
+            _ => linked,
+        };
+    }
+    let create = |name: &Path| File::options().write(true).create_new(true).open(name);
+    let named = temporary.make_in(directory, create)?;
+    write_sparse(named.as_file(), layout)?;
     match existing {
-        Existing::Keep => file.persist_noclobber(path)?,
-        Existing::Replace => file.persist(path)?,
-    };
+        Existing::Keep => named.persist_noclobber(path).map(drop)?,
+        Existing::Replace => {
+            named.as_file().sync_all()?;
+            named.persist(path).map(drop)?;
+        }
+    }
     Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn open_nameless(directory: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    File::options()
+        .write(true)
+        .custom_flags(OFlags::TMPFILE.bits() as i32)
+        .open(directory)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_nameless(_directory: &Path) -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Gives a nameless file the name `path`, which must be free, as open(2) advises.
+fn link(file: &File, path: &Path) -> io::Result<()> {
+    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(linkat(CWD, nameless, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
 fn check_existing(found: &Metadata, existing: Existing) -> io::Result<()> {

@@ -30,6 +30,7 @@ mod header;
 mod image;
 mod layout;
 mod name;
+mod option_list;
 mod options;
 mod size;
 
@@ -41,5 +42,6 @@ pub use header::Header;
 pub use image::{chain, ImageInfo};
 pub use layout::Layout;
 pub use name::{protocol, resolve};
+pub use option_list::OptionList;
 pub use options::{Options, Version};
 pub use size::{human_size, parse_size, SECTOR};

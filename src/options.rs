@@ -83,12 +83,6 @@ impl Options {
         self
     }
 
-    /// Another size of the disk than [`Options::new`] was given, in bytes.
-    pub fn virtual_size(mut self, bytes: u64) -> Self {
-        self.virtual_size = bytes;
-        self
-    }
-
     /// The version of the format; default 3.
     pub fn version(mut self, version: Version) -> Self {
         self.version = version;

@@ -9,8 +9,8 @@ pub const SECTOR: u64 = 512;
 /// Reads a size in bytes from `text`, with the grammar of `qemu-img`
 /// (QEMU `util/cutils.c`, `do_strtosz_full`): decimal digits with an optional
 /// fraction and one suffix of `b`, `K`, `M`, `G`, `T`, `P`, `E` (powers of 1024,
-/// either case), or a hexadecimal number of bytes (`0x…`). A fraction of a byte
-/// rounds to the nearest byte.
+/// either case), or a hexadecimal number of bytes (`0x…`); white space and a `+` may
+/// stand before. What a suffix leaves of a fraction of a byte rounds to the nearest.
 ///
 /// # Errors
 ///
@@ -35,6 +35,9 @@ pub fn parse_size(text: &str) -> Result<u64, Error> {
 const MAX_FRACTION_DIGITS: usize = 18;
 
 fn read(text: &str) -> Option<u128> {
+    // QEMU leaves the digits to strtoull, which passes over these.
+    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let text = text.strip_prefix('+').unwrap_or(text);
     if let Some(hex) = text.strip_prefix("0x").or(text.strip_prefix("0X")) {
         let is_hex = !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit());
         return is_hex.then(|| u128::from_str_radix(hex, 16).ok())?;
@@ -50,15 +53,13 @@ fn read(text: &str) -> Option<u128> {
         "e" | "E" => 1 << 60,
         _ => return None,
     };
-    let (whole, fraction) = match number.split_once('.') {
-        // A fraction of bytes means nothing, not even ".0".
-        Some(_) if unit == 1 => return None,
-        Some((whole, fraction)) => (whole, fraction),
-        None => (number, ""),
-    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let all_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     if !all_digits(whole) || !all_digits(fraction) || whole.len() + fraction.len() == 0 {
         return None;
+    }
+    if unit == 1 && fraction.bytes().any(|digit| digit != b'0') {
+        return None; // a part of a byte
     }
     let fraction = &fraction[..fraction.len().min(MAX_FRACTION_DIGITS)];
     let whole: u128 = if whole.is_empty() {
@@ -121,6 +122,10 @@ mod tests {
             ("0.5006K", 513),
             ("7E", 7 << 60),
             ("0x200", 512),
+            ("+5", 5),
+            (" \t5", 5),
+            ("5.", 5),
+            ("5.00b", 5),
             ("9223372036854775807", i64::MAX as u64),
         ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
@@ -135,7 +140,10 @@ mod tests {
             ".",
             ".G",
             "1.5",
-            "1.0b",
+            "1.5b",
+            "+",
+            "++5",
+            "5 ",
             "1KB",
             "1KiB",
             "1 G",

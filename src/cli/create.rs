@@ -136,10 +136,7 @@ impl Request {
     /// The complete options, with what had to be read from the base.
     fn options(&self, file: &Path) -> Result<Options> {
         let Some(name) = &self.backing else {
-            return Ok(self
-                .options
-                .clone()
-                .virtual_size(self.size.unwrap_or_default()));
+            return Ok(self.list.options(self.size.unwrap_or_default()));
         };
         let mut format = self.format;
         let mut size = self.size;
@@ -156,7 +153,7 @@ impl Request {
                 );
             }
         }
-        let options = self.options.clone().virtual_size(size.unwrap_or_default());
+        let options = self.list.options(size.unwrap_or_default());
         let format = format.filter(|_| self.record_format);
         Ok(options.backing(name.as_bytes(), format))
     }

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ArgMatches;
-use qcow2_overlay::{parse_size, Format, Options, Version};
+use qcow2_overlay::{parse_size, Format, OptionList};
 
 use super::usage;
 
 /// The arguments of `create` in their own types.
 pub struct Request {
-    pub options: Options,
+    pub list: OptionList,
     pub size: Option<u64>,
     pub backing: Option<OsString>,
     pub format: Option<Format>,
@@ -22,117 +22,53 @@ pub struct Request {
 
 impl Request {
     pub fn new(matches: &ArgMatches) -> Result<Self> {
-        let mut request = Request {
-            options: Options::new(0),
-            size: None,
-            backing: matches.get_one::<OsString>("backing").cloned(),
-            format: None,
+        let mut list = OptionList::default();
+        let lists = matches.get_many::<OsString>("options");
+        for options in lists.into_iter().flatten() {
+            list.add(options.as_bytes()).map_err(usage)?;
+        }
+        let size = match matches.get_one::<String>("size") {
+            Some(text) => Some(parse_size(text).map_err(|e| usage(format!("SIZE: {e}")))?),
+            None => None,
+        };
+        let format = match matches.get_one::<String>("backing-format") {
+            Some(name) => Some(name.parse::<Format>().map_err(usage)?),
+            None => None,
+        };
+        let backing = matches.get_one::<OsString>("backing").cloned();
+        let in_list = list.backing_file.clone().map(OsString::from_vec);
+        let request = Request {
+            size: either(size, list.size, "SIZE and -o size")?,
+            backing: either(backing, in_list, "-b and -o backing_file")?,
+            format: either(format, list.backing_format, "-F and -o backing_fmt")?,
             record_format: !matches.get_flag("no-backing-format"),
             probe: matches.get_one::<PathBuf>("probe").cloned(),
+            list,
         };
-        if let Some(text) = matches.get_one::<String>("size") {
-            request.size = Some(parse_size(text).map_err(|e| usage(format!("SIZE: {e}")))?);
-        }
-        if let Some(name) = matches.get_one::<String>("backing-format") {
-            request.format = Some(name.parse().map_err(usage)?);
-        }
-        for list in matches
-            .get_many::<OsString>("options")
-            .into_iter()
-            .flatten()
-        {
-            for option in split_options(list.as_bytes()) {
-                request.set(&option)?;
-            }
-        }
-        if request.backing.is_none() {
-            if request.format.is_some() || request.probe.is_some() || !request.record_format {
-                let needs = "-F, --probe and --no-backing-format need a backing file: -b NAME";
-                return Err(usage(needs));
-            }
-            if request.size.is_none() {
-                return Err(usage(
-                    "give SIZE, or a backing file to take it from: -b NAME",
-                ));
-            }
-        }
+        request.check()?;
         Ok(request)
     }
 
-    /// Takes over one `NAME=VALUE` of `-o`.
-    fn set(&mut self, option: &[u8]) -> Result<()> {
-        let text = String::from_utf8_lossy(option);
-        let Some((name, value)) = text.split_once('=') else {
-            return Err(usage(format!("-o {text:?}: write it as NAME=VALUE")));
-        };
-        let wrong = |problem: String| usage(format!("-o {name}: {problem}"));
-        let number = || {
-            value
-                .parse()
-                .map_err(|_| wrong(format!("{value:?} is not a number")))
-        };
-        let size = || parse_size(value).map_err(|e| wrong(e.to_string()));
-        let switch = || match value {
-            "on" | "yes" | "true" | "y" => Ok(true),
-            "off" | "no" | "false" | "n" => Ok(false),
-            _ => Err(wrong(format!("{value:?} is neither on nor off"))),
-        };
-        let twice = |is_set: bool| match is_set {
-            true => Err(wrong("it is given twice".into())),
-            false => Ok(()),
-        };
-        let options = self.options.clone();
-        self.options = match name {
-            "compat" => options.version(match value {
-                "0.10" | "v2" => Version::V2,
-                "1.1" | "v3" => Version::V3,
-                _ => {
-                    return Err(wrong(format!(
-                        "{value:?} is neither 1.1 (v3) nor 0.10 (v2)"
-                    )))
-                }
-            }),
-            "cluster_size" => options.cluster_size(size()?),
-            "refcount_bits" => options.refcount_bits(number()?),
-            "lazy_refcounts" => options.lazy_refcounts(switch()?),
-            "extended_l2" => options.extended_l2(switch()?),
-            "size" => {
-                twice(self.size.is_some())?;
-                self.size = Some(size()?);
-                options
-            }
-            "backing_file" => {
-                twice(self.backing.is_some())?;
-                let value = &option[name.len() + 1..];
-                self.backing = Some(OsString::from_vec(value.to_vec()));
-                options
-            }
-            "backing_fmt" => {
-                twice(self.format.is_some())?;
-                self.format = Some(value.parse().map_err(wrong)?);
-                options
-            }
-            _ => {
-                return Err(usage(format!(
-                    "-o {name:?} is no option; there are compat, cluster_size, refcount_bits, \
-                     lazy_refcounts, extended_l2, backing_file, backing_fmt and size"
-                )))
-            }
-        };
+    fn check(&self) -> Result<()> {
+        if self.backing.is_some() {
+            return Ok(());
+        }
+        if self.format.is_some() || self.probe.is_some() || !self.record_format {
+            let needs = "-F, --probe and --no-backing-format need a backing file: -b NAME";
+            return Err(usage(needs));
+        }
+        if self.size.is_none() {
+            let missing = "give SIZE, or a backing file to take it from: -b NAME";
+            return Err(usage(missing));
+        }
         Ok(())
     }
 }
 
-/// Splits at commas; a doubled comma stands for one in a value, as in QEMU.
-fn split_options(list: &[u8]) -> Vec<Vec<u8>> {
-    let mut options = vec![Vec::new()];
-    let mut bytes = list.iter().peekable();
-    while let Some(&byte) = bytes.next() {
-        if byte == b',' && bytes.next_if_eq(&&b',').is_none() {
-            options.push(Vec::new());
-        } else if let Some(option) = options.last_mut() {
-            option.push(byte);
-        }
+/// What can be said in two ways, but only once.
+fn either<T>(one: Option<T>, other: Option<T>, names: &str) -> Result<Option<T>> {
+    match (&one, &other) {
+        (Some(_), Some(_)) => Err(usage(format!("{names} say the same: give one of them"))),
+        _ => Ok(one.or(other)),
     }
-    options
 }

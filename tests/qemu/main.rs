@@ -2,6 +2,7 @@
 
 #[path = "../tool/common.rs"]
 mod common;
+mod random;
 
 use std::fs;
 

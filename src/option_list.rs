@@ -1,0 +1,128 @@
+//! Options as `qemu-img` takes them behind `-o`: `cluster_size=64K,compat=1.1`.
+
+use crate::{parse_size, Error, Format, Options, Version};
+
+/// What one or more `-o` lists say.
+///
+/// ```
+/// use qcow2_overlay::OptionList;
+/// let mut list = OptionList::default();
+/// list.add(b"cluster_size=2M,backing_file=a,,b.img")?;
+/// assert_eq!(list.backing_file.as_deref(), Some(&b"a,b.img"[..]));
+/// let image = list.options(1 << 30);
+/// # Ok::<(), qcow2_overlay::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OptionList {
+    /// `size`, in bytes.
+    pub size: Option<u64>,
+    /// `backing_file`, as it is to be stored.
+    pub backing_file: Option<Vec<u8>>,
+    /// `backing_fmt`.
+    pub backing_format: Option<Format>,
+    version: Option<Version>,
+    cluster_size: Option<u64>,
+    refcount_bits: Option<u64>,
+    lazy_refcounts: Option<bool>,
+    extended_l2: Option<bool>,
+}
+
+impl OptionList {
+    /// Takes over the options of `list`, which commas separate; a doubled comma stands
+    /// for one in a value (QEMU `util/keyval.c`). Where an option that describes the
+    /// format is given again, the last counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] for an unknown option, a value it cannot have, and for
+    /// a second `size`, `backing_file` or `backing_fmt`.
+    pub fn add(&mut self, list: &[u8]) -> Result<(), Error> {
+        split(list).iter().try_for_each(|option| self.set(option))
+    }
+
+    /// The options of an image of `virtual_size` bytes, less its backing file.
+    pub fn options(&self, virtual_size: u64) -> Options {
+        let mut options = Options::new(virtual_size);
+        options.version = self.version.unwrap_or(options.version);
+        options.cluster_size = self.cluster_size.unwrap_or(options.cluster_size);
+        options.refcount_bits = self.refcount_bits.unwrap_or(options.refcount_bits);
+        options.lazy_refcounts = self.lazy_refcounts.unwrap_or(options.lazy_refcounts);
+        options.extended_l2 = self.extended_l2.unwrap_or(options.extended_l2);
+        options
+    }
+
+    fn set(&mut self, option: &[u8]) -> Result<(), Error> {
+        let text = String::from_utf8_lossy(option);
+        let invalid = |name: &str, problem: String| Error::InvalidOption {
+            name: name.to_owned(),
+            problem,
+        };
+        let Some((name, value)) = text.split_once('=') else {
+            return Err(invalid(&text, "write it as NAME=VALUE".to_owned()));
+        };
+        let wrong = |problem: String| invalid(name, problem);
+        let size = || parse_size(value).map_err(|e| wrong(e.to_string()));
+        let number = |value: &str| {
+            let number = value.parse();
+            number.map_err(|_| wrong(format!("{value:?} is not a number")))
+        };
+        let switch = || match value {
+            "on" | "yes" | "true" | "y" => Ok(true),
+            "off" | "no" | "false" | "n" => Ok(false),
+            _ => Err(wrong(format!("{value:?} is neither on nor off"))),
+        };
+        let once = |is_set: bool| match is_set {
+            true => Err(wrong("it is given twice".to_owned())),
+            false => Ok(()),
+        };
+        match name {
+            "compat" => {
+                self.version = Some(match value {
+                    "0.10" | "v2" => Version::V2,
+                    "1.1" | "v3" => Version::V3,
+                    _ => {
+                        let problem = format!("{value:?} is neither 1.1 (v3) nor 0.10 (v2)");
+                        return Err(wrong(problem));
+                    }
+                });
+            }
+            "cluster_size" => self.cluster_size = Some(size()?),
+            "refcount_bits" => self.refcount_bits = Some(number(value)?),
+            "lazy_refcounts" => self.lazy_refcounts = Some(switch()?),
+            "extended_l2" => self.extended_l2 = Some(switch()?),
+            "size" => {
+                once(self.size.is_some())?;
+                self.size = Some(size()?);
+            }
+            "backing_file" => {
+                once(self.backing_file.is_some())?;
+                self.backing_file = Some(option[name.len() + 1..].to_vec());
+            }
+            "backing_fmt" => {
+                once(self.backing_format.is_some())?;
+                self.backing_format = Some(value.parse().map_err(wrong)?);
+            }
+            _ => {
+                return Err(wrong(
+                    "there is no such option, only compat, cluster_size, refcount_bits, \
+                     lazy_refcounts, extended_l2, backing_file, backing_fmt and size"
+                        .to_owned(),
+                ))
+            }
+        }
+        Ok(())
+    }
+}
+
+fn split(list: &[u8]) -> Vec<Vec<u8>> {
+    let mut options = vec![Vec::new()];
+    let mut bytes = list.iter().peekable();
+    while let Some(&byte) = bytes.next() {
+        if byte == b',' && bytes.next_if_eq(&&b',').is_none() {
+            options.push(Vec::new());
+        } else if let Some(option) = options.last_mut() {
+            option.push(byte);
+        }
+    }
+    options
+}

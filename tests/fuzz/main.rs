@@ -1,0 +1,104 @@
+//! Replays what the fuzzers start from and what they found:
+//!
+//! ```sh
+//! cargo install cargo-fuzz
+//! QCOW2_SEEDS=tests/fuzz/corpus cargo test --test fuzz   # writes the seeds
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz header
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz options
+//! ```
+//!
+//! A finding is put into the seeds below, and so replayed from then on.
+
+mod properties;
+
+use std::env;
+use std::fs;
+use std::path::Path;
+
+use qcow2_overlay::{Format, Layout, Options, Version};
+
+/// Headers of each kind, whole, cut off, and with each byte changed.
+fn headers() -> Vec<Vec<u8>> {
+    let mut whole = Vec::new();
+    for options in [
+        Options::new(0),
+        Options::new(1 << 30).backing("node.img", Some(Format::Raw)),
+        Options::new(1 << 30)
+            .backing("node.img", None)
+            .version(Version::V2),
+        Options::new(1 << 30).version(Version::V2).cluster_size(512),
+        Options::new(1 << 40).extended_l2(true).lazy_refcounts(true),
+        Options::new(1 << 50).backing("n".repeat(1023), Some(Format::Qcow2)),
+        Options::new(1 << 20).cluster_size(4096).refcount_bits(1),
+    ] {
+        let layout = Layout::new(&options).expect("a layout");
+        whole.push(layout.header().encode());
+    }
+    let mut headers = whole.clone();
+    for header in whole {
+        for offset in 0..header.len().min(140) {
+            headers.push(header[..offset].to_vec());
+            for bit in [0, 3, 7] {
+                let mut changed = header.clone();
+                changed[offset] ^= 1 << bit;
+                headers.push(changed);
+            }
+        }
+    }
+    headers
+}
+
+fn lists() -> Vec<Vec<u8>> {
+    [
+        &b""[..],
+        b",",
+        b"=",
+        b"size",
+        b"size=",
+        b"size=1G",
+        b"size=1.5G,compat=1.1",
+        b"size=0x200,compat=v2",
+        b"size=9223372036854775807,cluster_size=2M",
+        b"size=99999999999999999999E",
+        b"size=.999999999999999999999999E,cluster_size=2M",
+        b"cluster_size=512,refcount_bits=64,size=128G",
+        b"cluster_size=512,refcount_bits=1,size=128G",
+        b"cluster_size=0",
+        b"cluster_size=9223372036854775808",
+        b"refcount_bits=0",
+        b"refcount_bits=18446744073709551615",
+        b"lazy_refcounts=on,extended_l2=on,cluster_size=16K",
+        b"backing_file=a,,b.img,backing_fmt=raw",
+        b"backing_file=,backing_fmt=qcow2",
+        b"backing_file=json:{}",
+        b"backing_file=\xff\xfe/\0",
+        b"backing_fmt=vmdk",
+        b"size=1,size=1",
+    ]
+    .map(<[u8]>::to_vec)
+    .to_vec()
+}
+
+/// Writes the seeds to the corpus that the variable names, and runs each.
+fn replay(target: &str, seeds: Vec<Vec<u8>>, property: fn(&[u8])) {
+    if let Some(corpus) = env::var_os("QCOW2_SEEDS") {
+        let directory = Path::new(&corpus).join(target);
+        fs::create_dir_all(&directory).expect("create the corpus");
+        for (number, seed) in seeds.iter().enumerate() {
+            fs::write(directory.join(format!("seed-{number}")), seed).expect("write a seed");
+        }
+    }
+    for seed in seeds {
+        property(&seed);
+    }
+}
+
+#[test]
+fn headers_hold() {
+    replay("header", headers(), properties::header);
+}
+
+#[test]
+fn option_lists_hold() {
+    replay("options", lists(), properties::options);
+}

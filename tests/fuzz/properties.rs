@@ -1,0 +1,42 @@
+//! What must hold for any bytes: the fuzzers look for some for which it does not.
+#![allow(dead_code)] // each fuzz target needs one of them
+
+use qcow2_overlay::{Header, Layout, OptionList};
+
+/// Bytes are refused, or are a header that can be written and is then read the same.
+pub fn header(bytes: &[u8]) {
+    let Ok(header) = Header::parse(bytes) else {
+        return;
+    };
+    let _ = header.check_file_length(bytes.len() as u64);
+    let written = header.encode();
+    // An old header of 104 bytes grows by 8, for which there may be no room.
+    if written.len() as u64 <= header.cluster_size() {
+        assert_eq!(Header::parse(&written), Ok(header));
+    }
+}
+
+/// A list of options is refused, or gives an image whose header says the same, whose
+/// parts are in order and whose length is that of the last of them.
+pub fn options(list: &[u8]) {
+    let mut options = OptionList::default();
+    if options.add(list).is_err() {
+        return;
+    }
+    let mut request = options.options(options.size.unwrap_or(1 << 30));
+    if let Some(name) = &options.backing_file {
+        request = request.backing(name.clone(), options.backing_format);
+    }
+    let Ok(layout) = Layout::new(&request) else {
+        return;
+    };
+    let header = layout.header();
+    assert_eq!(Header::parse(&header.encode()).as_ref(), Ok(header));
+    assert_eq!(header.check_file_length(layout.file_length()), Ok(()));
+    let mut end = 0;
+    for (offset, bytes) in layout.segments() {
+        assert!(offset >= end);
+        end = offset + bytes.len() as u64;
+    }
+    assert!(end <= layout.file_length());
+}
