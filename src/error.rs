@@ -49,6 +49,8 @@ pub enum Error {
         length: usize,
         /// The longest one these options allow, in bytes.
         limit: usize,
+        /// The smallest cluster size that would allow it, if any does.
+        fitting_cluster_size: Option<u64>,
     },
     /// QEMU would take the name for a protocol's, not a file's.
     BackingNameIsProtocol(Vec<u8>),
@@ -115,10 +117,20 @@ impl fmt::Display for Error {
             }
             Error::EmptyBackingName => write!(f, "the name of the backing file is empty"),
             Error::NulInBackingName => write!(f, "the name of the backing file has a NUL byte"),
-            Error::BackingNameTooLong { length, limit } => write!(
-                f,
-                "the name of the backing file has {length} bytes, the limit here is {limit}"
-            ),
+            Error::BackingNameTooLong {
+                length,
+                limit,
+                fitting_cluster_size,
+            } => {
+                write!(
+                    f,
+                    "the name of the backing file has {length} bytes, the limit here is {limit}"
+                )?;
+                match fitting_cluster_size {
+                    Some(bytes) => write!(f, "; cluster_size={bytes} would allow it"),
+                    None => Ok(()),
+                }
+            }
             Error::BackingNameIsProtocol(name) => write!(
                 f,
                 "QEMU would take the backing file {} for a protocol's address; \

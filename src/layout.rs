@@ -214,7 +214,8 @@ fn add_names(header: &mut Header, options: &Options) -> Result<(), Error> {
         header.extensions.push(Extension::feature_names());
     }
     if let Some(backing) = &options.backing {
-        let room = options.cluster_size as usize - header.encode().len();
+        let start = header.encode().len();
+        let room = options.cluster_size as usize - start;
         let (length, limit) = (backing.name.len(), room.min(MAX_BACKING_NAME));
         if length == 0 {
             return Err(Error::EmptyBackingName);
@@ -223,7 +224,13 @@ fn add_names(header: &mut Header, options: &Options) -> Result<(), Error> {
             return Err(Error::NulInBackingName);
         }
         if length > limit {
-            return Err(Error::BackingNameTooLong { length, limit });
+            // At most 2048: too little for what a larger header would have.
+            let fitting = (start + length).next_power_of_two() as u64;
+            return Err(Error::BackingNameTooLong {
+                length,
+                limit,
+                fitting_cluster_size: (length <= MAX_BACKING_NAME).then_some(fitting),
+            });
         }
         if protocol(&backing.name).is_some() {
             return Err(Error::BackingNameIsProtocol(backing.name.clone()));

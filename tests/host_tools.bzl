@@ -1,8 +1,9 @@
-"""What of QEMU this machine has, so that tests that need more are skipped visibly."""
+"""What of QEMU and strace this machine has, so that tests that need more are skipped visibly."""
 
 _TOOLS = {
     "QEMU_IMG": ["qemu-img", "qemu-io"],
     "QEMU_SYSTEM": ["qemu-system-x86_64", "qemu-img"],
+    "STRACE": ["strace", "unshare"],
 }
 
 def _host_tools_impl(repository_ctx):

@@ -2,6 +2,8 @@
 
 #[path = "../tool/common.rs"]
 mod common;
+mod lifecycle;
+mod names;
 mod random;
 
 use std::fs;
@@ -17,7 +19,7 @@ impl Dir {
 
 fn qemu_io(dir: &Dir, command: &str, image: &str) {
     let mut run = dir.command("qemu-io");
-    Run::of(run.args(["-f", "qcow2", "-c", command, image])).ok();
+    Run::of(run.args(["-c", command, image])).ok();
 }
 
 /// A directory with a base of 1 MiB.

@@ -180,7 +180,8 @@ fn backing_names_that_do_not_fit() {
     refused(
         &format!("-o cluster_size=512 -b {long} -F raw x 1G"),
         1,
-        "the name of the backing file has 377 bytes, the limit here is 376",
+        "the name of the backing file has 377 bytes, the limit here is 376; \
+         cluster_size=1024 would allow it",
     );
     let dir = Dir::new();
     dir.tool(&format!("create -b {} -F raw a 1G", "n".repeat(1023)))
