@@ -11,9 +11,15 @@ use common::{tool, Dir, Run};
 
 const NEW: [&str; 6] = ["-q", "-b", "base", "-F", "raw", "disk.qcow2"];
 
-/// The system calls of the tool in their order, each with its number among those of
-/// the same name, which is how strace counts.
-fn system_calls(dir: &Dir, arguments: &[&str]) -> Vec<(String, usize)> {
+struct Call {
+    name: String,
+    arguments: String,
+    /// Among the calls of the same name, which is how strace counts.
+    number: usize,
+}
+
+/// The system calls of the tool in their order.
+fn system_calls(dir: &Dir, arguments: &[&str]) -> Vec<Call> {
     let mut command = dir.command("strace");
     command.args(["-f", "-qq", "-o", "trace"]).arg(tool());
     Run::of(command.args(arguments)).ok();
@@ -22,16 +28,23 @@ fn system_calls(dir: &Dir, arguments: &[&str]) -> Vec<(String, usize)> {
     let mut counts = HashMap::new();
     let calls = trace.lines().filter_map(|line| {
         let (_process, call) = line.split_once(' ')?;
-        let (name, _arguments) = call.trim_start().split_once('(')?;
-        Some(name.to_owned())
-    });
-    calls
-        .map(|name| {
-            let count = counts.entry(name.clone()).or_insert(0);
-            *count += 1;
-            (name, *count)
+        let (name, arguments) = call.trim_start().split_once('(')?;
+        let count = counts.entry(name).or_insert(0);
+        *count += 1;
+        Some(Call {
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+            number: *count,
         })
-        .collect()
+    });
+    calls.collect()
+}
+
+/// Runs the tool under strace, which does to it what `inject` says.
+fn injected(dir: &Dir, inject: &str, arguments: &[&str]) -> Run {
+    let mut command = dir.command("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", inject]);
+    Run::of(command.arg(tool()).args(arguments))
 }
 
 /// Kills the tool, with SIGKILL, as it enters each of its system calls in turn, and
@@ -40,21 +53,19 @@ fn kill_at_each(prepare: fn(&Dir), arguments: &[&str], check: impl Fn(&Dir, &str
     let dir = Dir::new();
     prepare(&dir);
     let calls = system_calls(&dir, arguments);
-    assert!(calls.len() > 20, "{calls:?}");
+    assert!(calls.len() > 20);
     let mut killed = 0;
-    for (name, number) in &calls {
+    for Call { name, number, .. } in &calls {
         let dir = Dir::new();
         prepare(&dir);
         let inject = format!("inject={name}:signal=SIGKILL:when={number}");
-        let mut command = dir.command("strace");
-        command.args(["-f", "-qq", "-o", "/dev/null", "-e", &inject]);
-        let run = Run::of(command.arg(tool()).args(arguments));
+        let run = injected(&dir, &inject, arguments);
         // strace ends by the signal that ended the tool.
         killed += usize::from(run.status.is_none());
         check(&dir, name);
     }
     // execve is over before strace can inject, and so is the last exit.
-    assert!(killed + 3 > calls.len(), "{killed} of {calls:?}");
+    assert!(killed + 3 > calls.len(), "{killed} of {}", calls.len());
 }
 
 fn complete() -> Vec<u8> {
@@ -104,6 +115,32 @@ fn killed_at_any_system_call_it_leaves_the_old_file_or_the_new_one() {
             names => panic!("after {call}: {names:?}"),
         }
     });
+}
+
+#[test]
+fn a_file_system_without_nameless_files_gets_named_ones() {
+    let complete = complete();
+    for (old, force) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut arguments = vec!["create"];
+        arguments.extend(force.then_some("--force"));
+        arguments.extend(NEW);
+        arguments.push("1G");
+        let calls = system_calls(&Dir::new(), &arguments);
+        let is_nameless = |call: &&Call| call.arguments.contains("O_TMPFILE");
+        let open = calls.iter().find(is_nameless).expect("O_TMPFILE");
+        let inject = format!("inject={}:error=EOPNOTSUPP:when={}", open.name, open.number);
+
+        let dir = Dir::new();
+        if old {
+            dir.write("disk.qcow2", b"precious");
+        }
+        let run = injected(&dir, &inject, &arguments);
+        let is_kept = old && !force;
+        assert_eq!(run.status, Some(i32::from(is_kept)), "{}", run.stderr);
+        assert_eq!(dir.names(), ["disk.qcow2"]);
+        let expected = if is_kept { &b"precious"[..] } else { &complete };
+        assert!(dir.read("disk.qcow2") == expected);
+    }
 }
 
 #[test]
