@@ -45,7 +45,7 @@ fn a_base_is_found_whatever_its_name() {
         // The same name through -o, where a comma is written twice.
         let mut option = b"backing_fmt=raw,backing_file=".to_vec();
         for &byte in name {
-            option.extend(std::iter::repeat(byte).take(1 + usize::from(byte == b',')));
+            option.extend(std::iter::repeat_n(byte, 1 + usize::from(byte == b',')));
         }
         let mut command = dir.command(tool());
         command.args(["create", "-q", "--force", "-o"]);
