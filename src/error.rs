@@ -51,7 +51,7 @@ pub enum Error {
     ForeignFormat(&'static str),
     /// The file does not begin with a qcow2 header.
     NotQcow2,
-    /// The file ends before something its header refers to.
+    /// The file ends before something it refers to.
     Truncated {
         /// What is missing, such as `the L1 table`.
         what: &'static str,
@@ -60,9 +60,9 @@ pub enum Error {
         /// Where the file ends, in bytes.
         length: u64,
     },
-    /// A field of the header has a value the specification does not allow.
+    /// A field has a value that the specification does not allow or QEMU refuses.
     Corrupt {
-        /// The field's name in the specification.
+        /// The field's name in the specification, or what it is.
         field: &'static str,
         /// Its value.
         value: u64,

@@ -20,6 +20,10 @@ impl Extension {
     pub const BACKING_FORMAT: u32 = 0xE279_2ACA;
     /// Names of feature bits, for messages of readers that do not know them.
     pub const FEATURE_NAMES: u32 = 0x6803_F857;
+    /// Where the list of persistent bitmaps is.
+    pub const BITMAPS: u32 = 0x2385_2875;
+    /// The name of the external data file.
+    pub const DATA_FILE: u32 = 0x4441_5441;
 
     pub(crate) fn backing_format(format: Format) -> Self {
         let data = format.name().as_bytes().to_vec();

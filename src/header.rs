@@ -64,6 +64,10 @@ impl Header {
     pub const EXTENDED_L2: u64 = 1 << 4;
     /// Compatible: refcount updates may be postponed.
     pub const LAZY_REFCOUNTS: u64 = 1 << 0;
+    /// Autoclear: the persistent bitmaps agree with the data.
+    pub const BITMAPS: u64 = 1 << 0;
+    /// Autoclear: the external data file can be read as a raw image.
+    pub const RAW_EXTERNAL_DATA: u64 = 1 << 1;
 
     /// Bytes in a cluster.
     pub fn cluster_size(&self) -> u64 {
@@ -72,8 +76,18 @@ impl Header {
 
     /// The recorded format of the backing file.
     pub fn backing_format(&self) -> Option<&[u8]> {
-        let is_format = |e: &&Extension| e.kind == Extension::BACKING_FORMAT;
-        self.extensions.iter().find(is_format).map(|e| &e.data[..])
+        self.extension(Extension::BACKING_FORMAT)
+    }
+
+    /// The name of the external data file.
+    pub fn data_file(&self) -> Option<&[u8]> {
+        self.extension(Extension::DATA_FILE)
+    }
+
+    /// The data of the first extension of type `kind`.
+    pub(crate) fn extension(&self, kind: u32) -> Option<&[u8]> {
+        let mut extensions = self.extensions.iter();
+        extensions.find(|e| e.kind == kind).map(|e| &e.data[..])
     }
 
     /// Bits in a refcount.

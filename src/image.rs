@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::format::{detect, open};
 use crate::name::{protocol, quoted, resolve};
-use crate::{Error, Format, Header, SECTOR};
+use crate::{Bitmap, Error, Format, Header, Snapshot, SECTOR};
 
 /// What can be said of an image without reading its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +118,30 @@ impl ImageInfo {
             left -= part.len() as u64;
         }
         Ok(false)
+    }
+
+    /// The internal snapshots; a raw image has none.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Snapshot::read_all`].
+    pub fn snapshots(&self) -> io::Result<Vec<Snapshot>> {
+        match &self.header {
+            Some(header) => Snapshot::read_all(&mut open(&self.path)?, header),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The persistent bitmaps; a raw image has none.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Bitmap::read_all`].
+    pub fn bitmaps(&self) -> io::Result<Vec<Bitmap>> {
+        match &self.header {
+            Some(header) => Bitmap::read_all(&mut open(&self.path)?, header),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Whether this is the file with `metadata`, under whatever name.
