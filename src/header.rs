@@ -84,6 +84,15 @@ impl Header {
         self.extension(Extension::DATA_FILE)
     }
 
+    /// QEMU's name of how the data is encrypted, if it is.
+    pub fn encryption_format(&self) -> Option<&'static str> {
+        match self.encryption {
+            1 => Some("aes"),
+            2 => Some("luks"),
+            _ => None,
+        }
+    }
+
     /// The data of the first extension of type `kind`.
     pub(crate) fn extension(&self, kind: u32) -> Option<&[u8]> {
         let mut extensions = self.extensions.iter();
@@ -205,7 +214,7 @@ impl Header {
                 header.compression = bytes[V3_MIN_LENGTH];
             }
         }
-        header.check_sizes()?;
+        header.check_values()?;
         let name_offset = BE::read_u64(&bytes[8..]);
         let mut extensions_end = bytes.len();
         if name_offset != 0 {
@@ -225,7 +234,10 @@ impl Header {
         Ok(header)
     }
 
-    fn check_sizes(&self) -> Result<(), Error> {
+    fn check_values(&self) -> Result<(), Error> {
+        if self.encryption > 2 {
+            return corrupt("crypt_method", self.encryption);
+        }
         let entries = u64::from(self.l1_entries);
         let bytes_per_l2 = bytes_mapped_by_l2_table(self.cluster_size(), self.has_extended_l2());
         if entries > MAX_L1_ENTRIES || self.virtual_size.div_ceil(bytes_per_l2) > entries {
