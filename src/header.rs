@@ -60,8 +60,12 @@ impl Header {
     pub const CORRUPT: u64 = 1 << 1;
     /// Incompatible: guest data is in another file.
     pub const EXTERNAL_DATA: u64 = 1 << 2;
+    /// Incompatible: clusters are not compressed with deflate.
+    pub const COMPRESSION_TYPE: u64 = 1 << 3;
     /// Incompatible: clusters have subclusters.
     pub const EXTENDED_L2: u64 = 1 << 4;
+    /// All the incompatible features there are.
+    const KNOWN_FEATURES: u64 = (1 << 5) - 1;
     /// Compatible: refcount updates may be postponed.
     pub const LAZY_REFCOUNTS: u64 = 1 << 0;
     /// Autoclear: the persistent bitmaps agree with the data.
@@ -174,7 +178,7 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`Error::NotQcow2`], [`Error::Truncated`], and [`Error::Corrupt`] for values
+    /// [`Error::NotQcow2`], [`Error::Truncated`], [`Error::UnknownFeature`], and [`Error::Corrupt`] for values
     /// that the specification rules out or QEMU refuses (`block/qcow2.c`,
     /// `qcow2_do_open`).
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
@@ -231,12 +235,24 @@ impl Header {
             header.backing_name = Some(bytes[extensions_end..end as usize].to_vec());
         }
         header.extensions = extension::parse(&bytes[length..extensions_end])?;
-        Ok(header)
+        match header.incompatible_features & !Self::KNOWN_FEATURES {
+            0 => Ok(header),
+            unknown => {
+                let bit = unknown.trailing_zeros();
+                let table = header.extension(Extension::FEATURE_NAMES);
+                let name = table.and_then(|table| extension::feature_name(table, bit));
+                Err(Error::UnknownFeature { bit, name })
+            }
+        }
     }
 
     fn check_values(&self) -> Result<(), Error> {
         if self.encryption > 2 {
             return corrupt("crypt_method", self.encryption);
+        }
+        let is_typed = self.incompatible_features & Self::COMPRESSION_TYPE != 0;
+        if is_typed != (self.compression != 0) {
+            return corrupt("compression_type", self.compression);
         }
         let entries = u64::from(self.l1_entries);
         let bytes_per_l2 = bytes_mapped_by_l2_table(self.cluster_size(), self.has_extended_l2());
@@ -338,6 +354,35 @@ mod tests {
                 bytes[offset] = value;
                 let _ = Header::parse(&bytes);
                 let _ = Header::parse(&bytes[..offset]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_with_an_unknown_feature_is_refused_by_its_name() {
+        let mut header = Header::parse(&image()).expect("a header");
+        header.incompatible_features = 1 << 63 | Header::DIRTY;
+        let unknown = |name| Error::UnknownFeature { bit: 63, name };
+        assert_eq!(Header::parse(&header.encode()), Err(unknown(None)));
+        let table = header.extensions.last_mut().expect("the feature names");
+        table.data[..7].copy_from_slice(b"\x00\x3fnewer");
+        table.data[7..48].fill(0);
+        let named = unknown(Some("newer".to_owned()));
+        assert_eq!(Header::parse(&header.encode()), Err(named));
+    }
+
+    #[test]
+    fn values_that_exclude_each_other_are_corrupt() {
+        for (offset, value, field) in [
+            (35, 3, "crypt_method"),
+            (79, 8, "compression_type"),
+            (104, 1, "compression_type"),
+        ] {
+            let mut bytes = image();
+            bytes[offset] = value;
+            match Header::parse(&bytes) {
+                Err(Error::Corrupt { field: found, .. }) => assert_eq!(found, field),
+                other => panic!("{field}: {other:?}"),
             }
         }
     }

@@ -102,15 +102,23 @@ fn snapshot(snapshot: &Snapshot) -> String {
 /// The columns as QEMU sets them (`block/qapi.c`, `bdrv_snapshot_dump`). A width is
 /// one of bytes, as C's is; Rust would count characters.
 fn row([id, tag, size, date, clock, icount]: [String; 6]) -> String {
-    let space = |text: &str, width: usize| " ".repeat(width.saturating_sub(text.len()));
-    let left = |text: String, width| format!("{text}{} ", space(&text, width));
-    let right = |text: String, width| format!("{}{text}", space(&text, width));
-    left(id, 7)
-        + &left(tag, 16)
-        + &right(size, 8)
-        + &right(date, 20)
-        + &right(clock, 16)
-        + &right(icount, 11)
+    let left = |text: String, width: usize| {
+        let space = width.saturating_sub(text.len());
+        text + &" ".repeat(space)
+    };
+    let right = |text: String, width: usize| {
+        let space = width.saturating_sub(text.len());
+        " ".repeat(space) + &text
+    };
+    let columns = [
+        left(id, 7),
+        left(tag, 16),
+        right(size, 8),
+        right(date, 19),
+        right(clock, 15),
+        right(icount, 10),
+    ];
+    columns.join(" ")
 }
 
 /// Date and time in UTC: the standard library knows no time zones. QEMU's are local.

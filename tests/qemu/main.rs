@@ -2,6 +2,7 @@
 
 #[path = "../tool/common.rs"]
 mod common;
+mod info;
 
 use std::fs;
 
@@ -9,8 +10,14 @@ use common::{Dir, Run};
 
 impl Dir {
     fn qemu_img(&self, arguments: &str) -> String {
-        let arguments = arguments.split_whitespace();
-        Run::of(self.command("qemu-img").args(arguments)).ok()
+        self.try_qemu_img(arguments).ok()
+    }
+
+    fn try_qemu_img(&self, arguments: &str) -> Run {
+        let mut command = self.command("qemu-img");
+        // The tool gives times in UTC, qemu-img in the local zone.
+        command.env("TZ", "UTC");
+        Run::of(command.args(arguments.split_whitespace()))
     }
 }
 
@@ -141,35 +148,6 @@ fn a_guest_writes_into_an_overlay_and_reads_the_rest_from_the_base() {
         expected.resize(2 << 20, 0);
         assert!(dir.read("flat.img") == expected, "{options}");
         assert!(dir.read("node.img") == base, "the base is as it was");
-    }
-}
-
-#[test]
-fn info_says_what_qemu_img_says() {
-    let dir = with_base();
-    fs::create_dir(dir.path("sub")).expect("mkdir");
-    dir.tool("create -q -b ../node.img sub/v1.qcow2 1G").ok();
-    dir.tool("create -q -b sub/v1.qcow2 -o compat=0.10 v2.qcow2")
-        .ok();
-    dir.tool("create -q -o lazy_refcounts=on,extended_l2=on,cluster_size=2M v3.qcow2 1.5T")
-        .ok();
-    dir.write("odd.img", &[1; 1000]);
-    for name in [
-        "node.img",
-        "odd.img",
-        "sub/v1.qcow2",
-        "v2.qcow2",
-        "v3.qcow2",
-    ] {
-        for arguments in [name.to_owned(), format!("--backing-chain {name}")] {
-            let ours = dir.tool(&format!("info {arguments}")).ok();
-            assert_eq!(ours, dir.qemu_img(&format!("info {arguments}")));
-            let json =
-                |text: String| -> serde_json::Value { serde_json::from_str(&text).expect("JSON") };
-            let ours = dir.tool(&format!("info --output json {arguments}")).ok();
-            let theirs = dir.qemu_img(&format!("info --output json {arguments}"));
-            assert_eq!(json(ours), json(theirs));
-        }
     }
 }
 
