@@ -2,6 +2,8 @@
 
 #[path = "../tool/common.rs"]
 mod common;
+
+mod broken;
 mod info;
 
 use std::fs;
