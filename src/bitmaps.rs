@@ -269,9 +269,13 @@ mod tests {
             let found = error(read(&header, &directory));
             assert_eq!(found, Error::Corrupt { field, value });
         }
-        let found = error(read(&header(vec![0; 23]), &directory));
-        let field = "length of the bitmaps extension";
-        assert_eq!(found, Error::Corrupt { field, value: 23 });
+        for value in [0, 23, 32] {
+            let mut data = extension(2, size);
+            data.resize(value as usize, 0);
+            let found = error(read(&header(data), &directory));
+            let field = "length of the bitmaps extension";
+            assert_eq!(found, Error::Corrupt { field, value });
+        }
     }
 
     #[test]

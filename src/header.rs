@@ -365,8 +365,11 @@ mod tests {
         let unknown = |name| Error::UnknownFeature { bit: 63, name };
         assert_eq!(Header::parse(&header.encode()), Err(unknown(None)));
         let table = header.extensions.last_mut().expect("the feature names");
-        table.data[..7].copy_from_slice(b"\x00\x3fnewer");
-        table.data[7..48].fill(0);
+        // The same bit of a compatible feature, then the one that counts.
+        for (entry, start) in [(0, b"\x01\x3fother"), (48, b"\x00\x3fnewer")] {
+            table.data[entry..entry + 48].fill(0);
+            table.data[entry..entry + 7].copy_from_slice(start);
+        }
         let named = unknown(Some("newer".to_owned()));
         assert_eq!(Header::parse(&header.encode()), Err(named));
     }

@@ -176,8 +176,14 @@ fn external_data_files() {
     // QEMU does not look at the data file either.
     fs::remove_file(dir.path("data")).expect("remove");
     same(&dir, "disk.qcow2");
-    // A name that the feature bit gives no meaning to.
+    // A name that the feature bit gives no meaning to, and one in version 2, which
+    // has no such feature.
     patch(&dir, "disk.qcow2", 79, &[0]);
+    same(&dir, "disk.qcow2");
+    patch(&dir, "disk.qcow2", 4, &2_u32.to_be_bytes());
+    let at = find(&dir.read("disk.qcow2"), b"DATA");
+    let image = dir.read("disk.qcow2");
+    patch(&dir, "disk.qcow2", 72, &image[at..at + 16]);
     same(&dir, "disk.qcow2");
 }
 
