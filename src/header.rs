@@ -178,9 +178,9 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`Error::NotQcow2`], [`Error::Truncated`], [`Error::UnknownFeature`], and [`Error::Corrupt`] for values
-    /// that the specification rules out or QEMU refuses (`block/qcow2.c`,
-    /// `qcow2_do_open`).
+    /// [`Error::NotQcow2`], [`Error::Truncated`], [`Error::UnknownFeature`], and
+    /// [`Error::Corrupt`] for values that the specification rules out or QEMU refuses
+    /// (`block/qcow2.c`, `qcow2_do_open`).
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let cluster_bits = check_start(bytes)?;
         let mut header = Header {
