@@ -60,7 +60,7 @@ pub enum Error {
     ForeignFormat(&'static str),
     /// The file does not begin with a qcow2 header.
     NotQcow2,
-    /// The file ends before something its header refers to.
+    /// The file ends before something it refers to.
     Truncated {
         /// What is missing, such as `the L1 table`.
         what: &'static str,
@@ -69,9 +69,17 @@ pub enum Error {
         /// Where the file ends, in bytes.
         length: u64,
     },
-    /// A field of the header has a value the specification does not allow.
+    /// An incompatible feature is set that the specification does not have (yet), so
+    /// that nothing is certain of what the image holds.
+    UnknownFeature {
+        /// Its bit, 5 to 63.
+        bit: u32,
+        /// Its name, if the image has that.
+        name: Option<String>,
+    },
+    /// A field has a value that the specification does not allow or QEMU refuses.
     Corrupt {
-        /// The field's name in the specification.
+        /// The field's name in the specification, or what it is.
         field: &'static str,
         /// Its value.
         value: u64,
@@ -150,6 +158,13 @@ impl fmt::Display for Error {
                 f,
                 "truncated qcow2 image: {what} ends at byte {end}, the file at byte {length}"
             ),
+            Error::UnknownFeature { bit, name } => {
+                write!(f, "the qcow2 image needs a feature unknown here: bit {bit}")?;
+                match name {
+                    Some(name) => write!(f, ", {name:?}"),
+                    None => Ok(()),
+                }
+            }
             Error::Corrupt { field, value } => {
                 write!(f, "corrupt qcow2 image: {field} is {value} ({value:#x})")
             }

@@ -5,6 +5,9 @@ use byteorder::{BigEndian as BE, ByteOrder};
 use crate::header::corrupt;
 use crate::{Error, Format};
 
+/// Bytes of an entry in the table of feature names.
+const FEATURE_NAME: usize = 48;
+
 /// A header extension: a type and its data, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
@@ -20,6 +23,10 @@ impl Extension {
     pub const BACKING_FORMAT: u32 = 0xE279_2ACA;
     /// Names of feature bits, for messages of readers that do not know them.
     pub const FEATURE_NAMES: u32 = 0x6803_F857;
+    /// Where the list of persistent bitmaps is.
+    pub const BITMAPS: u32 = 0x2385_2875;
+    /// The name of the external data file.
+    pub const DATA_FILE: u32 = 0x4441_5441;
 
     pub(crate) fn backing_format(format: Format) -> Self {
         let data = format.name().as_bytes().to_vec();
@@ -42,9 +49,8 @@ impl Extension {
             (2, 0, "bitmaps"),
             (2, 1, "raw external data"),
         ];
-        const ENTRY: usize = 48;
-        let mut data = vec![0; NAMES.len() * ENTRY];
-        for (entry, (kind, bit, name)) in data.chunks_exact_mut(ENTRY).zip(NAMES) {
+        let mut data = vec![0; NAMES.len() * FEATURE_NAME];
+        for (entry, (kind, bit, name)) in data.chunks_exact_mut(FEATURE_NAME).zip(NAMES) {
             entry[0] = kind;
             entry[1] = bit;
             entry[2..2 + name.len()].copy_from_slice(name.as_bytes());
@@ -67,6 +73,14 @@ pub(crate) fn encode(extensions: &[Extension], bytes: &mut Vec<u8>) {
         bytes.resize(bytes.len().next_multiple_of(8), 0);
     }
     bytes.extend([0; 8]);
+}
+
+/// The name of incompatible feature `bit` in a table of feature names.
+pub(crate) fn feature_name(table: &[u8], bit: u32) -> Option<String> {
+    let mut entries = table.chunks_exact(FEATURE_NAME);
+    let entry = entries.find(|entry| entry[0] == 0 && u32::from(entry[1]) == bit)?;
+    let name = entry[2..].split(|&byte| byte == 0).next()?;
+    Some(String::from_utf8_lossy(name).into_owned())
 }
 
 /// Reads all up to the end marker, or to the end of `area`.

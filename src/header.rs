@@ -60,10 +60,18 @@ impl Header {
     pub const CORRUPT: u64 = 1 << 1;
     /// Incompatible: guest data is in another file.
     pub const EXTERNAL_DATA: u64 = 1 << 2;
+    /// Incompatible: clusters are not compressed with deflate.
+    pub const COMPRESSION_TYPE: u64 = 1 << 3;
     /// Incompatible: clusters have subclusters.
     pub const EXTENDED_L2: u64 = 1 << 4;
+    /// All the incompatible features there are.
+    const KNOWN_FEATURES: u64 = (1 << 5) - 1;
     /// Compatible: refcount updates may be postponed.
     pub const LAZY_REFCOUNTS: u64 = 1 << 0;
+    /// Autoclear: the persistent bitmaps agree with the data.
+    pub const BITMAPS: u64 = 1 << 0;
+    /// Autoclear: the external data file can be read as a raw image.
+    pub const RAW_EXTERNAL_DATA: u64 = 1 << 1;
 
     /// Bytes in a cluster.
     pub fn cluster_size(&self) -> u64 {
@@ -72,8 +80,27 @@ impl Header {
 
     /// The recorded format of the backing file.
     pub fn backing_format(&self) -> Option<&[u8]> {
-        let is_format = |e: &&Extension| e.kind == Extension::BACKING_FORMAT;
-        self.extensions.iter().find(is_format).map(|e| &e.data[..])
+        self.extension(Extension::BACKING_FORMAT)
+    }
+
+    /// The name of the external data file.
+    pub fn data_file(&self) -> Option<&[u8]> {
+        self.extension(Extension::DATA_FILE)
+    }
+
+    /// QEMU's name of how the data is encrypted, if it is.
+    pub fn encryption_format(&self) -> Option<&'static str> {
+        match self.encryption {
+            1 => Some("aes"),
+            2 => Some("luks"),
+            _ => None,
+        }
+    }
+
+    /// The data of the first extension of type `kind`.
+    pub(crate) fn extension(&self, kind: u32) -> Option<&[u8]> {
+        let mut extensions = self.extensions.iter();
+        extensions.find(|e| e.kind == kind).map(|e| &e.data[..])
     }
 
     /// Bits in a refcount.
@@ -151,9 +178,9 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`Error::NotQcow2`], [`Error::Truncated`], and [`Error::Corrupt`] for values
-    /// that the specification rules out or QEMU refuses (`block/qcow2.c`,
-    /// `qcow2_do_open`).
+    /// [`Error::NotQcow2`], [`Error::Truncated`], [`Error::UnknownFeature`], and
+    /// [`Error::Corrupt`] for values that the specification rules out or QEMU refuses
+    /// (`block/qcow2.c`, `qcow2_do_open`).
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let cluster_bits = check_start(bytes)?;
         let mut header = Header {
@@ -191,7 +218,7 @@ impl Header {
                 header.compression = bytes[V3_MIN_LENGTH];
             }
         }
-        header.check_sizes()?;
+        header.check_values()?;
         let name_offset = BE::read_u64(&bytes[8..]);
         let mut extensions_end = bytes.len();
         if name_offset != 0 {
@@ -208,10 +235,25 @@ impl Header {
             header.backing_name = Some(bytes[extensions_end..end as usize].to_vec());
         }
         header.extensions = extension::parse(&bytes[length..extensions_end])?;
-        Ok(header)
+        match header.incompatible_features & !Self::KNOWN_FEATURES {
+            0 => Ok(header),
+            unknown => {
+                let bit = unknown.trailing_zeros();
+                let table = header.extension(Extension::FEATURE_NAMES);
+                let name = table.and_then(|table| extension::feature_name(table, bit));
+                Err(Error::UnknownFeature { bit, name })
+            }
+        }
     }
 
-    fn check_sizes(&self) -> Result<(), Error> {
+    fn check_values(&self) -> Result<(), Error> {
+        if self.encryption > 2 {
+            return corrupt("crypt_method", self.encryption);
+        }
+        let is_typed = self.incompatible_features & Self::COMPRESSION_TYPE != 0;
+        if is_typed != (self.compression != 0) {
+            return corrupt("compression_type", self.compression);
+        }
         let entries = u64::from(self.l1_entries);
         let bytes_per_l2 = bytes_mapped_by_l2_table(self.cluster_size(), self.has_extended_l2());
         if entries > MAX_L1_ENTRIES || self.virtual_size.div_ceil(bytes_per_l2) > entries {
@@ -312,6 +354,38 @@ mod tests {
                 bytes[offset] = value;
                 let _ = Header::parse(&bytes);
                 let _ = Header::parse(&bytes[..offset]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_with_an_unknown_feature_is_refused_by_its_name() {
+        let mut header = Header::parse(&image()).expect("a header");
+        header.incompatible_features = 1 << 63 | Header::DIRTY;
+        let unknown = |name| Error::UnknownFeature { bit: 63, name };
+        assert_eq!(Header::parse(&header.encode()), Err(unknown(None)));
+        let table = header.extensions.last_mut().expect("the feature names");
+        // The same bit of a compatible feature, then the one that counts.
+        for (entry, start) in [(0, b"\x01\x3fother"), (48, b"\x00\x3fnewer")] {
+            table.data[entry..entry + 48].fill(0);
+            table.data[entry..entry + 7].copy_from_slice(start);
+        }
+        let named = unknown(Some("newer".to_owned()));
+        assert_eq!(Header::parse(&header.encode()), Err(named));
+    }
+
+    #[test]
+    fn values_that_exclude_each_other_are_corrupt() {
+        for (offset, value, field) in [
+            (35, 3, "crypt_method"),
+            (79, 8, "compression_type"),
+            (104, 1, "compression_type"),
+        ] {
+            let mut bytes = image();
+            bytes[offset] = value;
+            match Header::parse(&bytes) {
+                Err(Error::Corrupt { field: found, .. }) => assert_eq!(found, field),
+                other => panic!("{field}: {other:?}"),
             }
         }
     }

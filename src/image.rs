@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::format::{detect, open};
 use crate::name::{protocol, quoted, resolve};
-use crate::{Error, Format, Header, SECTOR};
+use crate::{Bitmap, Error, Format, Header, Snapshot, SECTOR};
 
 /// What can be said of an image without reading its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,8 +92,9 @@ impl ImageInfo {
         Ok(Some(base))
     }
 
-    /// Whether the image holds anything of its own: an allocated L2 table or an
-    /// internal snapshot. A raw image always does.
+    /// Whether the image holds anything of its own that a new one like it would lack:
+    /// an allocated L2 table, an internal snapshot, encryption, an external data file.
+    /// A raw image always does.
     ///
     /// # Errors
     ///
@@ -102,7 +103,8 @@ impl ImageInfo {
         let Some(header) = &self.header else {
             return Ok(true);
         };
-        if header.snapshot_count > 0 {
+        let is_external = header.incompatible_features & Header::EXTERNAL_DATA != 0;
+        if header.snapshot_count > 0 || header.encryption_format().is_some() || is_external {
             return Ok(true);
         }
         let mut file = open(&self.path)?;
@@ -118,6 +120,30 @@ impl ImageInfo {
             left -= part.len() as u64;
         }
         Ok(false)
+    }
+
+    /// The internal snapshots; a raw image has none.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Snapshot::read_all`].
+    pub fn snapshots(&self) -> io::Result<Vec<Snapshot>> {
+        match &self.header {
+            Some(header) => Snapshot::read_all(&mut open(&self.path)?, header),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The persistent bitmaps; a raw image has none.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Bitmap::read_all`].
+    pub fn bitmaps(&self) -> io::Result<Vec<Bitmap>> {
+        match &self.header {
+            Some(header) => Bitmap::read_all(&mut open(&self.path)?, header),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Whether this is the file with `metadata`, under whatever name.

@@ -1,5 +1,5 @@
 //! Writes qcow2 overlays and blank qcow2 images from scratch, and reads qcow2
-//! headers.
+//! headers and the lists of snapshots and bitmaps.
 //!
 //! An *overlay* is a qcow2 image with a backing file (its *base*): reads of what
 //! was never written fall through to the base, writes stay in the overlay. A fresh
@@ -22,6 +22,7 @@
 //! References to files and functions, `block/qcow2.c`, are to QEMU 10.0.2; "the
 //! specification" is QEMU's `docs/interop/qcow2.rst`.
 
+mod bitmaps;
 mod error;
 mod extension;
 mod file;
@@ -33,7 +34,10 @@ mod name;
 mod option_list;
 mod options;
 mod size;
+mod snapshots;
+mod table;
 
+pub use bitmaps::Bitmap;
 pub use error::Error;
 pub use extension::Extension;
 pub use file::{create_file, Existing};
@@ -45,3 +49,4 @@ pub use name::{protocol, resolve};
 pub use option_list::OptionList;
 pub use options::{Options, Version};
 pub use size::{human_size, parse_size, SECTOR};
+pub use snapshots::Snapshot;

@@ -2,8 +2,11 @@
 
 mod clone;
 mod create;
+mod details;
 mod environment;
 mod info;
+mod info_json;
+mod info_text;
 mod request;
 
 use std::fmt;

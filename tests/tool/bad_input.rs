@@ -375,6 +375,44 @@ fn images_that_cannot_be_described() {
         1,
         "\"short\": truncated qcow2 image: the header ends at byte 72, the file at byte 8",
     );
+    dir.tool("create -q whole.qcow2 1G").ok();
+    let whole = dir.read("whole.qcow2");
+    for (offset, value, problem) in [
+        (63, 1, "corrupt qcow2 image: snapshots_offset is 0 (0x0)"),
+        (
+            60,
+            0xff,
+            "corrupt qcow2 image: nb_snapshots is 4278190080 (0xff000000)",
+        ),
+        (35, 9, "corrupt qcow2 image: crypt_method is 9 (0x9)"),
+        (78, 1, "the qcow2 image needs a feature unknown here: bit 8"),
+    ] {
+        let mut broken = whole.clone();
+        broken[offset] = value;
+        dir.write("broken.qcow2", &broken);
+        dir.tool("info broken.qcow2")
+            .fails(1, &format!("\"broken.qcow2\": {problem}"));
+    }
+}
+
+#[test]
+fn tables_of_an_image_that_are_not_there() {
+    let dir = Dir::new();
+    dir.tool("create -q disk.qcow2 1G").ok();
+    let mut image = dir.read("disk.qcow2");
+    // One snapshot, at the end of the last cluster, which the file does not fill.
+    image[63] = 1;
+    image[64..72].copy_from_slice(&0x3_0000_u64.to_be_bytes());
+    dir.write("cut.qcow2", &image);
+    let problem = "truncated qcow2 image: the snapshot table ends at byte 196648, \
+                   the file at byte 196624";
+    dir.tool("info cut.qcow2")
+        .fails(1, &format!("\"cut.qcow2\": {problem}"));
+    // In a chain the message names the image, and nothing else reads the table.
+    dir.tool("create -q -b cut.qcow2 top.qcow2").ok();
+    dir.tool("info top.qcow2").ok();
+    dir.tool("info --backing-chain top.qcow2")
+        .fails(1, &format!("\"cut.qcow2\": {problem}"));
 }
 
 #[test]

@@ -26,6 +26,34 @@ fn json_can_be_read_by_programs() {
 }
 
 #[test]
+fn dates_of_snapshots_are_those_of_the_calendar_in_utc() {
+    let dir = Dir::new();
+    dir.tool("create -q blank.qcow2 1M").ok();
+    let mut image = dir.read("blank.qcow2");
+    image[63] = 1; // one snapshot, in a cluster of its own behind the L1 table
+    image[64..72].copy_from_slice(&0x4_0000_u64.to_be_bytes());
+    image.resize(0x4_0000 + 40, 0);
+    // By `date -u -d @SECONDS`.
+    for (seconds, date) in [
+        (0_u32, "1970-01-01 00:00:00"),
+        (68_169_599, "1972-02-28 23:59:59"),
+        (68_169_600, "1972-02-29 00:00:00"),
+        (94_694_399, "1972-12-31 23:59:59"),
+        (94_694_400, "1973-01-01 00:00:00"),
+        (951_868_800, "2000-03-01 00:00:00"),
+        (1_795_418_085, "2026-11-23 07:14:45"),
+        (4_107_542_400, "2100-03-01 00:00:00"),
+        (u32::MAX, "2106-02-07 06:28:15"),
+    ] {
+        image[0x4_0010..][..4].copy_from_slice(&seconds.to_be_bytes());
+        dir.write("disk.qcow2", &image);
+        let text = dir.tool("info disk.qcow2").ok();
+        let row = format!("     0 B {date}  0000:00:00.000         --\n");
+        assert!(text.contains(&row), "{date}: {text}");
+    }
+}
+
+#[test]
 fn follows_a_chain_to_its_end() {
     let dir = Dir::new();
     dir.sparse("node.img", 1 << 20);

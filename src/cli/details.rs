@@ -1,0 +1,81 @@
+//! What QEMU calls the format specific information of a qcow2 image.
+
+use qcow2_overlay::{Bitmap, Header, Version};
+
+use super::info::{lossy, Described};
+
+/// A value, for one order and two spellings: text and JSON.
+pub enum Detail {
+    Flag(bool),
+    Number(u64),
+    Text(String),
+    List(Vec<Detail>),
+    Map(Details),
+}
+
+/// Names as the text has them: with spaces where JSON has dashes.
+pub type Details = Vec<(&'static str, Detail)>;
+
+/// The details of `image` in the order QEMU prints them, which is that of its hash
+/// table (`qobject/qdict.c`) and neither that of the schema nor of the alphabet.
+pub fn details(image: &Described, header: &Header) -> Details {
+    let compression = match header.compression {
+        0 => Detail::text("zlib"),
+        1 => Detail::text("zstd"),
+        other => Detail::Number(other.into()),
+    };
+    let is_v3 = header.version == Version::V3;
+    let compat = if is_v3 { "1.1" } else { "0.10" };
+    let mut details = vec![
+        ("compat", Detail::text(compat)),
+        ("compression type", compression),
+    ];
+    if is_v3 {
+        details.push(("lazy refcounts", Detail::Flag(header.has_lazy_refcounts())));
+    }
+    if !image.bitmaps.is_empty() {
+        let bitmaps = image.bitmaps.iter().map(bitmap).collect();
+        details.push(("bitmaps", Detail::List(bitmaps)));
+    }
+    details.push(("refcount bits", Detail::Number(header.refcount_bits())));
+    if let (true, Some(name)) = (is_v3, header.data_file()) {
+        details.push(("data file", Detail::Text(lossy(name))));
+    }
+    if let Some(format) = header.encryption_format() {
+        // QEMU adds what the LUKS header in the image says of ciphers and key slots.
+        let format = ("format", Detail::text(format));
+        details.push(("encrypt", Detail::Map(vec![format])));
+    }
+    if is_v3 {
+        if has(header, Header::EXTERNAL_DATA) {
+            let is_raw = header.autoclear_features & Header::RAW_EXTERNAL_DATA != 0;
+            details.push(("data file raw", Detail::Flag(is_raw)));
+        }
+        details.push(("corrupt", Detail::Flag(has(header, Header::CORRUPT))));
+        details.push(("extended l2", Detail::Flag(header.has_extended_l2())));
+    }
+    details
+}
+
+fn bitmap(bitmap: &Bitmap) -> Detail {
+    let flags = [("in-use", bitmap.in_use), ("auto", bitmap.auto)];
+    let flags = flags.into_iter().filter(|(_, is_set)| *is_set);
+    Detail::Map(vec![
+        (
+            "flags",
+            Detail::List(flags.map(|(name, _)| Detail::text(name)).collect()),
+        ),
+        ("name", Detail::Text(lossy(&bitmap.name))),
+        ("granularity", Detail::Number(bitmap.granularity())),
+    ])
+}
+
+impl Detail {
+    fn text(text: &str) -> Self {
+        Detail::Text(text.to_owned())
+    }
+}
+
+pub fn has(header: &Header, feature: u64) -> bool {
+    header.incompatible_features & feature != 0
+}
