@@ -4,6 +4,7 @@
 //! cargo install cargo-fuzz
 //! QCOW2_SEEDS=tests/fuzz/corpus cargo test --test fuzz   # writes the seeds
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz header
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz tables
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz options
 //! ```
 //!
@@ -13,9 +14,10 @@ mod properties;
 
 use std::env;
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 
-use qcow2_overlay::{Format, Layout, Options, Version};
+use qcow2_overlay::{Bitmap, Extension, Format, Header, Layout, Options, Snapshot, Version};
 
 /// Headers of each kind, whole, cut off, and with each byte changed.
 fn headers() -> Vec<Vec<u8>> {
@@ -46,6 +48,48 @@ fn headers() -> Vec<Vec<u8>> {
         }
     }
     headers
+}
+
+/// Images of clusters of 512 bytes with a snapshot and with a bitmap, each field of
+/// whose entry is as small as it can be.
+fn images() -> Vec<Vec<u8>> {
+    let options = Options::new(1 << 20).cluster_size(512);
+    let layout = Layout::new(&options).expect("a layout");
+
+    let mut header = layout.header().clone();
+    header.snapshot_count = 1;
+    header.snapshots_offset = 512;
+    let mut snapshot = header.encode();
+    snapshot.resize(512, 0);
+    snapshot.extend([0; 40]);
+    snapshot.extend(b"1name");
+    snapshot[512 + 13] = 1;
+    snapshot[512 + 15] = 4;
+
+    let mut header = layout.header().clone();
+    header.autoclear_features = Header::BITMAPS;
+    let mut data = vec![0; 24];
+    data[3] = 1; // bitmaps
+    data[15] = 32; // bytes in the directory
+    data[22] = 2; // its offset: 512
+    let kind = Extension::BITMAPS;
+    header.extensions.push(Extension { kind, data });
+    let mut bitmap = header.encode();
+    bitmap.resize(512, 0);
+    bitmap.extend([0; 24]);
+    bitmap.extend(b"name\0\0\0\0");
+    bitmap[512 + 6] = 2; // its table: 512
+    bitmap[512 + 11] = 1; // entries in it
+    bitmap[512 + 16] = 1; // type
+    bitmap[512 + 17] = 16; // granularity
+    bitmap[512 + 19] = 4; // length of the name
+
+    let read = |image: &[u8]| Header::parse(image).expect("a header");
+    let (mut one, mut other) = (Cursor::new(&snapshot), Cursor::new(&bitmap));
+    let snapshots = Snapshot::read_all(&mut one, &read(&snapshot)).expect("snapshots");
+    let bitmaps = Bitmap::read_all(&mut other, &read(&bitmap)).expect("bitmaps");
+    assert_eq!((snapshots.len(), bitmaps.len()), (1, 1));
+    vec![snapshot, bitmap]
 }
 
 fn lists() -> Vec<Vec<u8>> {
@@ -96,6 +140,11 @@ fn replay(target: &str, seeds: Vec<Vec<u8>>, property: fn(&[u8])) {
 #[test]
 fn headers_hold() {
     replay("header", headers(), properties::header);
+}
+
+#[test]
+fn tables_hold() {
+    replay("tables", images(), properties::tables);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What must hold for any bytes: the fuzzers look for some for which it does not.
 #![allow(dead_code)] // each fuzz target needs one of them
 
-use qcow2_overlay::{Header, Layout, OptionList};
+use std::io::Cursor;
+
+use qcow2_overlay::{Bitmap, Header, Layout, OptionList, Snapshot};
 
 /// Bytes are refused, or are a header that can be written and is then read the same.
 pub fn header(bytes: &[u8]) {
@@ -13,6 +15,23 @@ pub fn header(bytes: &[u8]) {
     // An old header of 104 bytes grows by 8, for which there may be no room.
     if written.len() as u64 <= header.cluster_size() {
         assert_eq!(Header::parse(&written), Ok(header));
+    }
+}
+
+/// The tables that a header refers to are refused, or are within the file.
+pub fn tables(image: &[u8]) {
+    let mut reader = Cursor::new(image);
+    let Ok(header) = Header::read(&mut reader) else {
+        return;
+    };
+    if let Ok(snapshots) = Snapshot::read_all(&mut reader, &header) {
+        assert_eq!(snapshots.len(), header.snapshot_count as usize);
+        let names = snapshots.iter().map(|s| s.id.len() + s.name.len());
+        assert!(names.sum::<usize>() <= image.len());
+    }
+    if let Ok(bitmaps) = Bitmap::read_all(&mut reader, &header) {
+        let names = bitmaps.iter().map(|bitmap| bitmap.name.len());
+        assert!(names.sum::<usize>() <= image.len());
     }
 }
 
