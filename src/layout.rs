@@ -153,12 +153,15 @@ impl Layout {
         let bits = 1usize << self.header.refcount_order;
         let count = self.cluster_count as usize;
         let mut refcounts = vec![0; (count * bits).div_ceil(8)];
-        for index in 0..count {
-            if bits < 8 {
+        if bits < 8 {
+            for index in 0..count {
                 // The specification packs narrow refcounts from the low bits up.
                 refcounts[index * bits / 8] |= 1 << (index * bits % 8);
-            } else {
-                refcounts[(index + 1) * bits / 8 - 1] = 1;
+            }
+        } else {
+            let bytes = bits / 8;
+            for refcount in refcounts.chunks_exact_mut(bytes) {
+                refcount[bytes - 1] = 1; // big endian
             }
         }
         refcounts
