@@ -126,9 +126,9 @@ impl Bench {
         status.success().then(|| start.elapsed())
     }
 
-    /// Median times of all programs, which run in turn so that what disturbs the
+    /// The times of all programs, sorted. They run in turn so that what disturbs the
     /// machine disturbs all; each second round is in the opposite order.
-    fn times(&self, commands: &[Vec<String>], runs: usize) -> Vec<Option<Duration>> {
+    fn times(&self, commands: &[Vec<String>], runs: usize) -> Vec<Vec<Duration>> {
         let mut times = vec![Vec::new(); commands.len()];
         // The first run finds cold caches.
         let mut order: Vec<usize> = (0..commands.len())
@@ -144,7 +144,8 @@ impl Bench {
             }
             order.reverse();
         }
-        times.into_iter().map(median).collect()
+        times.iter_mut().for_each(|times| times.sort());
+        times
     }
 
     fn system_calls(&self, words: &[String]) -> Option<u64> {
@@ -175,9 +176,12 @@ impl Bench {
     }
 
     fn print_cases(&self, runs: usize) {
-        println!("Median times from start to end of {runs} runs, or what {LIMIT:?} allow.");
+        println!(
+            "Times from start to end of {runs} runs, or what {LIMIT:?} allow; ratios of medians."
+        );
         println!("exit: a static program of one system call; true: the one in PATH.\n");
-        print!("{:23}  {:8}  {:>11}", "overlay of", "program", "time");
+        print!("{:23}  {:8}  {:>11}", "overlay of", "program", "median");
+        print!("  {:>11}", "least");
         print!(
             "  {:>11}  {:>7}  {:>7}",
             "of qemu-img", "of exit", "of true"
@@ -255,13 +259,23 @@ fn exit_program() -> Option<Vec<u8>> {
     Some(elf)
 }
 
-/// The median of `program` and its ratios to those of the others.
-fn print_times(program: Program, times: &[Option<Duration>]) {
-    let of = |program| times[PROGRAMS.iter().position(|&p| p == program)?];
-    let time = of(program).map(|time| format!("{:.3} ms", 1e3 * time.as_secs_f64()));
-    let ratio = |other| Some(of(program)?.as_secs_f64() / of(other)?.as_secs_f64());
+/// The median of `program`, the least, and the ratios to the medians of the others.
+fn print_times(program: Program, times: &[Vec<Duration>]) {
+    let all = |program| {
+        PROGRAMS
+            .iter()
+            .position(|&p| p == program)
+            .map(|i| &times[i])
+    };
+    let median = |program| all(program).and_then(|times| times.get(times.len() / 2));
+    let least = all(program).and_then(|times| times.first());
+    for time in [median(program), least] {
+        let time = time.map(|time| format!("{:.3} ms", 1e3 * time.as_secs_f64()));
+        print!("  {:>11}", or_dash(time));
+    }
+    let ratio = |other| Some(median(program)?.as_secs_f64() / median(other)?.as_secs_f64());
     let ratio = |other| or_dash(ratio(other).map(|ratio| format!("{ratio:.2}")));
-    print!("  {:>11}  {:>11}", or_dash(time), ratio(Program::QemuImg));
+    print!("  {:>11}", ratio(Program::QemuImg));
     print!("  {:>7}  {:>7}", ratio(Program::Exit), ratio(Program::True));
 }
 
@@ -272,11 +286,6 @@ fn in_path(name: &str) -> String {
         .map(|directory| directory.join(name))
         .find(|path| path.is_file());
     found.map_or(name.to_owned(), |path| path.display().to_string())
-}
-
-fn median(mut times: Vec<Duration>) -> Option<Duration> {
-    times.sort();
-    times.get(times.len() / 2).copied()
 }
 
 fn or_dash(text: Option<String>) -> String {
