@@ -195,9 +195,10 @@ impl Request {
         let (Some(name), Ok(existing)) = (&self.backing, fs::metadata(file)) else {
             return Ok(());
         };
-        for path in [self.base_path(file, name), resolve(file, name.as_bytes())] {
-            let single = || ImageInfo::read(&path, Some(Format::Raw)).map(|image| vec![image]);
-            let images = chain(&path, self.format).or_else(|_| single());
+        let stored = resolve(file, name.as_bytes());
+        for path in self.probe.iter().chain([&stored]) {
+            let single = || ImageInfo::read(path, Some(Format::Raw)).map(|image| vec![image]);
+            let images = chain(path, self.format).or_else(|_| single());
             if images.is_ok_and(|images| images.iter().any(|i| i.is_file(&existing))) {
                 bail!("{file:?} is its own backing file; --force would destroy that");
             }
