@@ -103,6 +103,11 @@ impl Header {
         extensions.find(|e| e.kind == kind).map(|e| &e.data[..])
     }
 
+    /// Whether the incompatible feature with the mask `feature` is set.
+    pub fn has_incompatible(&self, feature: u64) -> bool {
+        self.incompatible_features & feature != 0
+    }
+
     /// Bits in a refcount.
     pub fn refcount_bits(&self) -> u64 {
         1 << self.refcount_order
@@ -115,7 +120,7 @@ impl Header {
 
     /// Whether clusters are split into subclusters.
     pub fn has_extended_l2(&self) -> bool {
-        self.incompatible_features & Self::EXTENDED_L2 != 0
+        self.has_incompatible(Self::EXTENDED_L2)
     }
 
     /// The header, the extensions and the backing name as they stand in the file.
@@ -250,7 +255,7 @@ impl Header {
         if self.encryption > 2 {
             return corrupt("crypt_method", self.encryption);
         }
-        let is_typed = self.incompatible_features & Self::COMPRESSION_TYPE != 0;
+        let is_typed = self.has_incompatible(Self::COMPRESSION_TYPE);
         if is_typed != (self.compression != 0) {
             return corrupt("compression_type", self.compression);
         }
@@ -307,7 +312,7 @@ fn check_start(bytes: &[u8]) -> Result<u32, Error> {
     Ok(cluster_bits)
 }
 
-fn check_end(what: &'static str, end: u64, length: u64) -> Result<(), Error> {
+pub(crate) fn check_end(what: &'static str, end: u64, length: u64) -> Result<(), Error> {
     match end > length {
         true => Err(Error::Truncated { what, end, length }),
         false => Ok(()),

@@ -103,7 +103,7 @@ impl ImageInfo {
         let Some(header) = &self.header else {
             return Ok(true);
         };
-        let is_external = header.incompatible_features & Header::EXTERNAL_DATA != 0;
+        let is_external = header.has_incompatible(Header::EXTERNAL_DATA);
         if header.snapshot_count > 0 || header.encryption_format().is_some() || is_external {
             return Ok(true);
         }

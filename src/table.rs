@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use crate::header::check_end;
 use crate::Error;
 
 /// Reads a table from its start on, never past its limit or the end of the file,
@@ -76,10 +77,6 @@ impl<'a, R: Read + Seek> Table<'a, R> {
 
     /// Checks that the file holds `count` bytes at `start`.
     pub fn check_in_file(&self, what: &'static str, start: u64, count: u64) -> Result<(), Error> {
-        let (end, length) = (start.saturating_add(count), self.file_length);
-        match end > length {
-            true => Err(Error::Truncated { what, end, length }),
-            false => Ok(()),
-        }
+        check_end(what, start.saturating_add(count), self.file_length)
     }
 }

@@ -48,10 +48,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let (overlay, file) = (get("overlay"), get("file"));
     let (options, beneath) = plan(overlay)?;
     let layout = Layout::new(&options)?;
-    let existing = match matches.get_flag("force") {
-        true => Existing::Replace,
-        false => Existing::Keep,
-    };
+    let existing = create::existing(matches);
     let found = fs::metadata(file).ok();
     if let Some(found) = found {
         if beneath.iter().any(|image| image.is_file(&found)) {

@@ -112,16 +112,19 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             .and_then(|()| io::Write::flush(&mut stdout))
             .context("standard output");
     }
-    let existing = if force {
-        Existing::Replace
-    } else {
-        Existing::Keep
-    };
-    write(file, &layout, existing)?;
+    write(file, &layout, existing(matches))?;
     if !matches.get_flag("quiet") {
         print(&format!("Wrote {file:?}: {}\n", describe(&layout)))?;
     }
     Ok(())
+}
+
+/// What `--force` says of a file that is there.
+pub fn existing(matches: &ArgMatches) -> Existing {
+    match matches.get_flag("force") {
+        true => Existing::Replace,
+        false => Existing::Keep,
+    }
 }
 
 /// [`create_file`] with messages for a command line.

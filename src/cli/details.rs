@@ -47,11 +47,14 @@ pub fn details(image: &Described, header: &Header) -> Details {
         details.push(("encrypt", Detail::Map(vec![format])));
     }
     if is_v3 {
-        if has(header, Header::EXTERNAL_DATA) {
+        if header.has_incompatible(Header::EXTERNAL_DATA) {
             let is_raw = header.autoclear_features & Header::RAW_EXTERNAL_DATA != 0;
             details.push(("data file raw", Detail::Flag(is_raw)));
         }
-        details.push(("corrupt", Detail::Flag(has(header, Header::CORRUPT))));
+        details.push((
+            "corrupt",
+            Detail::Flag(header.has_incompatible(Header::CORRUPT)),
+        ));
         details.push(("extended l2", Detail::Flag(header.has_extended_l2())));
     }
     details
@@ -74,8 +77,4 @@ impl Detail {
     fn text(text: &str) -> Self {
         Detail::Text(text.to_owned())
     }
-}
-
-pub fn has(header: &Header, feature: u64) -> bool {
-    header.incompatible_features & feature != 0
 }

@@ -3,7 +3,7 @@
 use qcow2_overlay::{Header, Snapshot, SECTOR};
 use serde_json::{json, Map, Value};
 
-use super::details::{details, has, Detail, Details};
+use super::details::{details, Detail, Details};
 use super::info::{full_backing_name, lossy, Described};
 
 pub fn to_json(described: &Described) -> Value {
@@ -31,7 +31,7 @@ pub fn to_json(described: &Described) -> Value {
     });
     if let Some(header) = &image.header {
         value["cluster-size"] = header.cluster_size().into();
-        value["dirty-flag"] = has(header, Header::DIRTY).into();
+        value["dirty-flag"] = header.has_incompatible(Header::DIRTY).into();
         if header.encryption_format().is_some() {
             value["encrypted"] = true.into();
         }

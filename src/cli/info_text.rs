@@ -2,7 +2,7 @@
 
 use qcow2_overlay::{human_size, Header, Snapshot, SECTOR};
 
-use super::details::{details, has, Detail};
+use super::details::{details, Detail};
 use super::info::{full_backing_name, lossy, Described};
 
 pub fn to_text(described: &Described) -> String {
@@ -21,7 +21,7 @@ pub fn to_text(described: &Described) -> String {
             lines.push("encrypted: yes".to_owned());
         }
         lines.push(format!("cluster_size: {}", header.cluster_size()));
-        if has(header, Header::DIRTY) {
+        if header.has_incompatible(Header::DIRTY) {
             lines.push("cleanly shut down: no".to_owned());
         }
         if let Some(name) = &header.backing_name {
