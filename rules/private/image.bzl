@@ -1,6 +1,7 @@
 """The rule `qcow2_image`."""
 
-load(":create.bzl", "IMAGE_ATTRS", "create_image", "declared_size")
+load(":create.bzl", "create_image")
+load(":options.bzl", "OPTION_ATTRS", "declared_size")
 load(":providers.bzl", "Qcow2Info")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
@@ -12,7 +13,7 @@ def _qcow2_image_impl(ctx):
 qcow2_image = rule(
     implementation = _qcow2_image_impl,
     doc = "A blank disk: see the macro of this name.",
-    attrs = IMAGE_ATTRS | {
+    attrs = OPTION_ATTRS | {
         "virtual_size": attr.string(
             doc = "Size of the disk: bytes, or a number with a suffix.",
             mandatory = True,

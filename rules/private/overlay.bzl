@@ -1,6 +1,9 @@
 """The rule `qcow2_overlay`."""
 
-load(":create.bzl", "IMAGE_ATTRS", "create_image", "declared_size", "rule_error", "shown")
+load(":create.bzl", "create_image")
+load(":errors.bzl", "rule_error", "shown")
+load(":options.bzl", "OPTION_ATTRS", "declared_size")
+load(":place.bzl", "place_beside")
 load(":providers.bzl", "Qcow2Info")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
@@ -10,7 +13,15 @@ def _base_info(ctx):
     """Qcow2Info of the target `backing`, made up where it has none."""
     target = ctx.attr.backing
     if Qcow2Info in target:
-        return target[Qcow2Info]
+        info = target[Qcow2Info]
+        files = info.chain.to_list()
+        for file in [info.image, info.backing]:
+            if file and file not in files:
+                rule_error(ctx, "backing", "the chain of {} lacks {}: its rule must put all that the image stands on into Qcow2Info.chain".format(
+                    shown(target.label),
+                    repr(file.basename),
+                ))
+        return info
     files = target[DefaultInfo].files.to_list()
     if len(files) != 1:
         rule_error(ctx, "backing", "{} has {} files, and a disk can stand on one only: name a target with just the image".format(
@@ -19,27 +30,7 @@ def _base_info(ctx):
         ))
     if files[0].is_directory:
         rule_error(ctx, "backing", "{} is a directory: name a target with just the image file".format(shown(target.label)))
-    return Qcow2Info(backing = None, chain = depset(files), format = None, image = files[0], size = None)
-
-def _place(ctx, base):
-    """The base where it has the same relative place in runfiles and output tree.
-
-    That is where it is if it is generated in the repository and the configuration
-    of the overlay. A source file, or one of another repository, has another place in
-    each tree: a link in the package of the overlay has not.
-    """
-    file = base.image
-    is_beside = not file.is_source and file.root.path == ctx.bin_dir.path and \
-                file.owner.repo_name == ctx.label.repo_name
-    if is_beside:
-        return file
-    if base.backing:
-        rule_error(ctx, "backing", "{} is an overlay of another repository or configuration, whose own base could not be found from here: define it beside this target".format(
-            shown(ctx.attr.backing.label),
-        ))
-    link = ctx.actions.declare_file("{}.base/{}".format(ctx.label.name, file.basename))
-    ctx.actions.symlink(output = link, target_file = file)
-    return link
+    return Qcow2Info(image = files[0], format = None)
 
 def _qcow2_overlay_impl(ctx):
     base = _base_info(ctx)
@@ -60,17 +51,18 @@ def _qcow2_overlay_impl(ctx):
             shown(ctx.attr.backing.label),
             base.size,
         ))
-    file = _place(ctx, base)
+    file, chain = place_beside(ctx, base.image, base.chain)
     return create_image(ctx, size = size, backing = struct(
-        chain = depset([file], transitive = [base.chain]),
+        chain = chain,
         file = file,
         format = format,
+        is_last = base.backing == None,
     ))
 
 qcow2_overlay = rule(
     implementation = _qcow2_overlay_impl,
     doc = "A writable disk on top of an image: see the macro of this name.",
-    attrs = IMAGE_ATTRS | {
+    attrs = OPTION_ATTRS | {
         "backing": attr.label(
             doc = "The image beneath: one file, raw or qcow2, or a target with `Qcow2Info`, such as another overlay.",
             allow_files = True,

@@ -69,6 +69,10 @@ pub fn command() -> Command {
                 .help("Read size and format of the backing file from PATH instead"),
         )
         .arg(
+            flag("standalone")
+                .help("Fail if the backing file, where it is read, has one of its own"),
+        )
+        .arg(
             Arg::new("options")
                 .short('o')
                 .value_name("OPTION=VALUE,...")
@@ -146,6 +150,9 @@ impl Request {
         let is_format_known = format.is_some() || !self.record_format;
         if size.is_none() || !is_format_known {
             let base = self.open_base(file, name)?;
+            if self.standalone {
+                check_stands_alone(&base)?;
+            }
             format = Some(base.format);
             let least = base.virtual_size;
             let asked = *size.get_or_insert(least);
@@ -208,4 +215,18 @@ impl Request {
         }
         Ok(())
     }
+}
+
+/// What a build action asks for whose inputs are the base and nothing beneath it.
+fn check_stands_alone(base: &ImageInfo) -> Result<()> {
+    let header = base.header.as_ref();
+    if let Some(name) = header.and_then(|header| header.backing_name.as_ref()) {
+        bail!(
+            "backing file {:?} stands on a file of its own, {:?}, which --standalone rules \
+             out (in a BUILD file: give a target with Qcow2Info that has the whole chain)",
+            base.path,
+            String::from_utf8_lossy(name)
+        );
+    }
+    Ok(())
 }

@@ -18,6 +18,7 @@ pub struct Request {
     pub format: Option<Format>,
     pub record_format: bool,
     pub probe: Option<PathBuf>,
+    pub standalone: bool,
 }
 
 impl Request {
@@ -43,6 +44,7 @@ impl Request {
             format: either(format, list.backing_format, "-F and -o backing_fmt")?,
             record_format: !matches.get_flag("no-backing-format"),
             probe: matches.get_one::<PathBuf>("probe").cloned(),
+            standalone: matches.get_flag("standalone"),
             list,
         };
         request.check()?;
@@ -53,8 +55,10 @@ impl Request {
         if self.backing.is_some() {
             return Ok(());
         }
-        if self.format.is_some() || self.probe.is_some() || !self.record_format {
-            let needs = "-F, --probe and --no-backing-format need a backing file: -b NAME";
+        let is_about_base = self.format.is_some() || self.probe.is_some() || self.standalone;
+        if is_about_base || !self.record_format {
+            let needs =
+                "-F, --probe, --standalone and --no-backing-format need a backing file: -b NAME";
             return Err(usage(needs));
         }
         if self.size.is_none() {

@@ -138,8 +138,9 @@ fn options_that_exclude_each_other() {
         1,
         "extended_l2=on needs a cluster_size of at least 16K",
     );
-    let needs = "-F, --probe and --no-backing-format need a backing file: -b NAME";
+    let needs = "-F, --probe, --standalone and --no-backing-format need a backing file: -b NAME";
     refused("-F raw x 1G", 2, needs);
+    refused("--standalone x 1G", 2, needs);
     refused("--probe a x 1G", 2, needs);
     refused("--no-backing-format x 1G", 2, needs);
 }

@@ -78,6 +78,22 @@ fn probe_reads_the_base_elsewhere() {
 }
 
 #[test]
+fn standalone_refuses_a_base_that_stands_on_another() {
+    let dir = Dir::new();
+    dir.tool("create base.qcow2 3M").ok();
+    dir.tool("create --standalone -b base.qcow2 overlay.qcow2")
+        .ok();
+    dir.tool("create --standalone -b overlay.qcow2 disk.qcow2")
+        .fails(
+            1,
+            "backing file \"overlay.qcow2\" stands on a file of its own, \"base.qcow2\", \
+             which --standalone rules out (in a BUILD file: give a target with Qcow2Info \
+             that has the whole chain)",
+        );
+    assert_eq!(dir.names(), ["base.qcow2", "overlay.qcow2"]);
+}
+
+#[test]
 fn options_can_all_stand_in_o() {
     let dir = Dir::new();
     dir.write("a,b.img", b"");

@@ -1,0 +1,81 @@
+"""The options of an image, as attributes of every rule that makes one."""
+
+load(":errors.bzl", "rule_error")
+load(":size.bzl", "parse_size")
+
+visibility("//rules/private")
+
+# Each power of two from 512 bytes to 2 MiB.
+_CLUSTER_SIZES = ["512", "1K", "2K", "4K", "8K", "16K", "32K", "64K", "128K", "256K", "512K", "1M", "2M"]
+
+OPTION_ATTRS = {
+    "cluster_size": attr.string(
+        doc = "Bytes in a cluster, the unit of allocation, from `512` to `2M`.",
+        default = "64K",
+        values = _CLUSTER_SIZES,
+    ),
+    "compat": attr.string(
+        doc = "Version of the format: `1.1` is version 3; `0.10` is version 2, in which a guest's discard leaves stale data.",
+        default = "1.1",
+        values = ["0.10", "1.1"],
+    ),
+    "extended_l2": attr.bool(
+        doc = "Splits clusters into 32 subclusters; needs compat `1.1` and a cluster_size of at least `16K`.",
+    ),
+    "lazy_refcounts": attr.bool(
+        doc = "Lets QEMU postpone refcount updates; needs compat `1.1`.",
+    ),
+}
+
+# An L1 table has at most 32 MiB (QEMU's block/qcow2.h, QCOW_MAX_L1_SIZE).
+_L1_ENTRIES = (32 << 20) // 8
+
+def declared_size(ctx):
+    """The attribute `virtual_size` in bytes, `size` to the user; None if it is not set.
+
+    Args:
+      ctx: the context of the rule.
+
+    Returns:
+      The size rounded up to 512, or None.
+    """
+    if not ctx.attr.virtual_size:
+        return None
+    size = parse_size(ctx.attr.virtual_size)
+    if size == None:
+        rule_error(ctx, "size", "{} is not a size: give bytes, or a number with one of the suffixes K, M, G, T, P, E".format(
+            repr(ctx.attr.virtual_size),
+        ))
+    return size
+
+def image_options(ctx, size):
+    """The options that the attributes of a rule ask for.
+
+    Args:
+      ctx: the context of the rule.
+      size: virtual size in bytes, or None.
+
+    Returns:
+      A dict as of `Qcow2Info.options`.
+    """
+    if ctx.attr.compat == "0.10":
+        for option in ["extended_l2", "lazy_refcounts"]:
+            if getattr(ctx.attr, option):
+                rule_error(ctx, option, "it needs compat = \"1.1\", not \"0.10\"")
+    cluster = parse_size(ctx.attr.cluster_size)
+    if ctx.attr.extended_l2 and cluster < 16 << 10:
+        rule_error(ctx, "extended_l2", "it needs a cluster_size of at least \"16K\", not {}".format(repr(ctx.attr.cluster_size)))
+    entry = 16 if ctx.attr.extended_l2 else 8
+    most = _L1_ENTRIES * (cluster // entry) * cluster
+    if size != None and size > most:
+        rule_error(ctx, "size", "{} bytes are more than the {} that clusters of {} bytes allow: give a larger cluster_size".format(
+            size,
+            most,
+            cluster,
+        ))
+    options = {"cluster_size": ctx.attr.cluster_size, "compat": ctx.attr.compat}
+    if ctx.attr.extended_l2:
+        options["extended_l2"] = "on"
+    if ctx.attr.lazy_refcounts:
+        options["lazy_refcounts"] = "on"
+    return options
