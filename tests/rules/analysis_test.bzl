@@ -18,6 +18,8 @@ def _overlay_test_impl(ctx):
     asserts.equals(env, ctx.attr.image, info.image.basename)
     asserts.equals(env, "qcow2", info.format)
     asserts.equals(env, ctx.attr.virtual_size, str(info.size))
+    asserts.equals(env, ctx.attr.options, info.options)
+    asserts.equals(env, ctx.attr.base, info.backing.basename if info.backing else "")
     asserts.equals(env, [info.image], target[DefaultInfo].files.to_list())
     chain = [file.basename for file in info.chain.to_list()]
     asserts.equals(env, ctx.attr.chain, sorted(chain))
@@ -36,6 +38,7 @@ overlay_test = analysistest.make(
         "base": attr.string(doc = "Name of the file beneath."),
         "chain": attr.string_list(doc = "Names of the files of the chain, sorted."),
         "image": attr.string(doc = "Name of the image."),
+        "options": attr.string_dict(doc = "What the provider says of its options."),
         "reads_base": attr.bool(doc = "Whether the file beneath is an input of the action."),
         "virtual_size": attr.string(doc = "The declared size."),
     },
@@ -52,12 +55,18 @@ failure_test = analysistest.make(
     expect_failure = True,
 )
 
-def _directory_impl(ctx):
-    directory = ctx.actions.declare_directory(ctx.label.name)
-    ctx.actions.run_shell(outputs = [directory], command = "mkdir -p " + directory.path)
-    return [DefaultInfo(files = depset([directory]))]
+def _toolchain_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    toolchain = analysistest.target_under_test(env)[platform_common.ToolchainInfo]
+    asserts.equals(env, ctx.attr.exec_tool, toolchain.exec_tool.executable.basename)
+    asserts.equals(env, ctx.attr.target_tool, toolchain.target_tool.executable.basename)
+    return analysistest.end(env)
 
-directory = rule(
-    implementation = _directory_impl,
-    doc = "A target whose output is a directory.",
+toolchain_test = analysistest.make(
+    _toolchain_test_impl,
+    attrs = {
+        "exec_tool": attr.string(doc = "Name of the tool that runs in actions."),
+        "target_tool": attr.string(doc = "Name of the tool that runs beside tests."),
+    },
+    config_settings = {"//command_line_option:platforms": str(Label(":other_machine"))},
 )

@@ -1,0 +1,41 @@
+"""Targets of other rules that tests name as a base."""
+
+load("//rules:defs.bzl", "Qcow2Info")
+
+def _directory_impl(ctx):
+    directory = ctx.actions.declare_directory(ctx.label.name)
+    ctx.actions.run_shell(outputs = [directory], command = "mkdir -p " + directory.path)
+    return [DefaultInfo(files = depset([directory]))]
+
+directory = rule(
+    implementation = _directory_impl,
+    doc = "A target whose output is a directory.",
+)
+
+def _foreign_image_impl(ctx):
+    image = ctx.file.image
+    backing = ctx.file.backing
+    chain = depset([image] + ctx.files.chain)
+    return [
+        DefaultInfo(files = depset([image])),
+        Qcow2Info(image = image, format = "qcow2", size = 1 << 20, backing = backing, chain = chain),
+    ]
+
+foreign_image = rule(
+    implementation = _foreign_image_impl,
+    doc = "An image of another ruleset, which provides Qcow2Info.",
+    attrs = {
+        "backing": attr.label(allow_single_file = True),
+        "chain": attr.label_list(doc = "The chain beneath `image`.", allow_files = True),
+        "image": attr.label(allow_single_file = True, mandatory = True),
+    },
+)
+
+def _plain_image_impl(ctx):
+    return [Qcow2Info(image = ctx.file.image, format = "raw")]
+
+plain_image = rule(
+    implementation = _plain_image_impl,
+    doc = "An image of which only the least is said.",
+    attrs = {"image": attr.label(allow_single_file = True, mandatory = True)},
+)
