@@ -25,7 +25,7 @@ row_name() { sed 's/ *|.*//' <<<"$1"; }
 test_place() {
   local place=$1 strategy=$2 suffix=$3 row
   shift 3
-  bazel test //... --keep_going --nocache_test_results --test_output=summary \
+  bazel test //... --build_tests_only --keep_going --nocache_test_results --test_output=summary \
     --test_summary=short --spawn_strategy="$strategy" "$@" >"$work/log" 2>&1 || cat "$work/log"
   grep -q "processes:.* $strategy" "$work/log" || fail "no process ran with $strategy"
   for row in "${ROWS[@]}"; do

@@ -1,11 +1,13 @@
 # A guest in one sector. It reads the marker in the second sector of its disk and a
-# counter in the third, adds one to the counter, writes it back, says both on the
-# serial port, and ends QEMU. Built for load address 0x7c00 in 16-bit mode.
+# counter in the third, adds one to the counter, writes it back, and says both, and how
+# many sectors its disk has, on the serial port. If a byte comes from there it reboots,
+# else it ends QEMU. Built for load address 0x7c00 in 16-bit mode.
 
 .equ COM1, 0x3f8
 .equ DEBUG_EXIT, 0xf4        # QEMU's isa-debug-exit
 .equ MARKER, 0x8000          # where the second sector is read to
 .equ COUNTER, 0x8200         # and the third
+.equ PARAMETERS, 0x8400      # what the BIOS says of the disk
 
 .code16
 .globl _start
@@ -29,17 +31,43 @@ _start:
     mov COUNTER, %al
     add $'0', %al            # one digit is enough here
     call put
+    mov $sectors_text, %si
+    call print
+    mov $PARAMETERS, %si
+    movw $26, (%si)          # bytes there is room for
+    mov $0x48, %ah           # int 13h: drive parameters
+    call bios
+    mov PARAMETERS + 16, %ebx
+    mov $8, %cx
+digit:                       # of the number of sectors, in hexadecimal
+    rol $4, %ebx
+    mov %bl, %al
+    and $15, %al
+    add $'0', %al
+    cmp $'9', %al
+    jbe 1f
+    add $'a' - '9' - 1, %al
+1:  call put
+    loop digit
     mov $end_text, %si
     call print
 
     mov $0x4300, %ax         # int 13h: extended write, no verify
     call disk
-    xor %al, %al
-    jmp exit
+
+    mov $COM1 + 5, %dx       # line status
+    in %dx, %al
+    test $1, %al             # is there a byte?
+    mov $0, %al
+    jz exit
+    mov $0xfe, %al           # the keyboard controller resets the machine
+    out %al, $0x64
+    hlt
 
 # Moves the sectors of `packet` between the boot disk and memory, as %ah says.
 disk:
     mov $packet, %si
+bios:
     mov $0x80, %dl           # the first hard disk
     int $0x13
     jc failed
@@ -70,6 +98,7 @@ done:
 
 marker_text: .asciz "marker: "
 counter_text: .asciz "\r\ncounter: "
+sectors_text: .asciz "\r\nsectors: "
 end_text: .asciz "\r\n"
 failed_text: .asciz "disk error\r\n"
 

@@ -14,7 +14,8 @@ before=$(sha256sum "$overlay" "$base")
 for count in 1 2; do
   said=$("$boot" "$disk" | tr -d '\r')
   expected="marker: rules_qcow2 demo node
-counter: $count"
+counter: $count
+sectors: 00200000"
   [[ $said == "$expected" ]] || fail "boot $count said: $said"
 done
 

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+set -euo pipefail
+readonly boot=$1
+
+# The guest reboots once, for the byte it is sent.
+said=$(printf r | "$boot" "$NODE_BLOCKDEV" NODE | tr -d '\r')
+diff - <<<"$said" <<END
+marker: rules_qcow2 demo node
+counter: 1
+sectors: 00200000
+marker: rules_qcow2 demo node
+counter: 2
+sectors: 00200000
+END
+
+# QEMU is started again, with the path of the disk this time.
+"$boot" "$NODE" </dev/null | grep '^counter: 3'
+qemu-img check "$NODE"
