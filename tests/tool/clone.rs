@@ -123,7 +123,7 @@ fn a_run_target_clones_the_image_beside_it() {
     };
     run(&["disk.qcow2"]).ok();
     assert!(dir.path("disk.qcow2").exists());
-    let usage =
-        "the following required arguments were not provided: <FILE>; --help shows the usage";
+    let usage = "give a PATH to write a disk to: \
+                 bazel run TARGET -- [--size SIZE] [--force] PATH; --help explains it";
     run(&[]).fails(2, usage);
 }
