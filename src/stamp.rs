@@ -110,7 +110,7 @@ mod tests {
     fn a_record_has_the_bytes_that_are_documented() {
         let data = encode(&STAMPS);
         let expected = b"\0\0\0\x01\
-            \0\0\0\0\0\x80\0\0\0\0\0\0\x6b\x03\xcf\xe5\x07\x5b\xcd\x15\
+            \0\0\0\0\0\x80\0\0\0\0\0\0\x6b\x03\xe7\xe5\x07\x5b\xcd\x15\
             \0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0";
         assert_eq!(data, expected);
         assert_eq!(decode(&data), Ok(STAMPS.to_vec()));

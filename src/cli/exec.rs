@@ -158,18 +158,8 @@ fn private_directory(test_directory: Option<PathBuf>) -> Result<TempDir> {
 }
 
 pub fn make_directory(builder: &tempfile::Builder, parent: &Path) -> Result<TempDir> {
-    let made = builder.tempdir_in(parent).map_err(without_path);
-    made.with_context(|| format!("cannot make a directory for disks in {parent:?}"))
-}
-
-/// The error of the system alone: tempfile adds the random name that it tried last.
-fn without_path(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|inner| inner.source());
-    let inner = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
-    match inner.and_then(io::Error::raw_os_error) {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error,
-    }
+    let made = builder.tempdir_in(parent);
+    made.context("cannot make a directory for the disks")
 }
 
 /// The exit status is the one shells, env(1) and timeout(1) give.
