@@ -21,7 +21,13 @@ pub fn overlay() -> Dir {
 
 /// The tool as it is run by hand: these tests may themselves run in Bazel.
 pub fn by_hand(dir: &Dir, arguments: &[&str]) -> Command {
-    let mut command = dir.command(tool());
+    started_by(dir, &[tool().to_str().expect("UTF-8")], arguments)
+}
+
+/// The tool as the last of the words of `starter`, run by hand.
+fn started_by(dir: &Dir, starter: &[&str], arguments: &[&str]) -> Command {
+    let mut command = dir.command(starter[0]);
+    command.args(&starter[1..]);
     for variable in ["TEST_TMPDIR", "TEST_UNDECLARED_OUTPUTS_DIR"] {
         command.env_remove(variable);
     }
@@ -190,9 +196,9 @@ fn start(command: &mut Command) -> (Child, BufReader<impl Read>) {
 }
 
 fn send(signal: &str, child: &Child) {
-    let mut kill = Command::new("kill");
-    let status = kill.arg(format!("-{signal}")).arg(child.id().to_string());
-    assert!(status.status().expect("kill runs").success());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("kill -{signal} {}", child.id())]);
+    assert!(shell.status().expect("it runs").success());
 }
 
 const WAIT: &str = "echo ready; while :; do sleep 0.01; done";
@@ -218,7 +224,11 @@ fn signals_of_the_terminal_are_left_to_the_command() {
     for signal in ["INT", "QUIT"] {
         let dir = overlay();
         let script = format!("trap 'exit 9' TERM; {WAIT}");
-        let (mut child, _stdout) = start(&mut by_hand(&dir, &shell(&script)));
+        // What a shell starts in the background ignores them.
+        let tool = tool();
+        let starter = ["env", "--default-signal=INT,QUIT"];
+        let starter = [&starter[..], &[tool.to_str().expect("UTF-8")]].concat();
+        let (mut child, _stdout) = start(&mut started_by(&dir, &starter, &shell(&script)));
         send(signal, &child);
         std::thread::sleep(std::time::Duration::from_millis(100));
         assert_eq!(child.try_wait().expect("a status"), None, "{signal}");
@@ -250,17 +260,11 @@ fn the_end_by_a_signal_is_that_of_the_command() {
 fn a_signal_that_is_ignored_stays_ignored() {
     // As nohup(1) does it.
     let dir = overlay();
-    let mut command = by_hand(&dir, &[]);
-    let script = "trap '' HUP; exec \"$0\" exec --disk A=node.qcow2 -- \
-                  sh -c 'kill -HUP $$; kill -HUP $PPID; echo alive'";
-    let mut nohup = dir.command("sh");
-    nohup.args(["-c", script]).arg(command.get_program());
-    for (name, value) in command.env("A", "replaced").get_envs() {
-        match value {
-            Some(value) => nohup.env(name, value),
-            None => nohup.env_remove(name),
-        };
-    }
+    let tool = tool();
+    let script = "trap '' HUP; exec \"$0\" \"$@\"";
+    let starter = ["sh", "-c", script, tool.to_str().expect("UTF-8")];
+    let script = "kill -HUP $$; kill -HUP $PPID; echo alive";
+    let mut nohup = started_by(&dir, &starter, &shell(script));
     assert_eq!(Run::of(&mut nohup).ok(), "alive\n");
     assert_eq!(left(&dir), 0);
 }
