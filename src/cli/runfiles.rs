@@ -139,6 +139,7 @@ mod tests {
             ("_main/with space", Some("/x/with space")),
             ("_main/back\\slash\nline", Some("/x/back\\slash\nline")),
             ("_main/empty", Some("")),
+            ("_main/ab /x/a", None),
             ("_main", None),
             ("_main/with", None),
             ("a", None),
