@@ -3,7 +3,7 @@
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::header::corrupt;
-use crate::{Error, Format};
+use crate::{stamp, Error, Format, Stamp};
 
 /// Bytes of an entry in the table of feature names.
 const FEATURE_NAME: usize = 48;
@@ -27,12 +27,22 @@ impl Extension {
     pub const BITMAPS: u32 = 0x2385_2875;
     /// The name of the external data file.
     pub const DATA_FILE: u32 = 0x4441_5441;
+    /// Ours, `RQ2B` in ASCII: what identifies the files beneath. [`Stamp`] documents
+    /// the bytes.
+    pub const BASE_STAMPS: u32 = 0x5251_3242;
 
     pub(crate) fn backing_format(format: Format) -> Self {
         let data = format.name().as_bytes().to_vec();
         Extension {
             kind: Self::BACKING_FORMAT,
             data,
+        }
+    }
+
+    pub(crate) fn base_stamps(stamps: &[Stamp]) -> Self {
+        Extension {
+            kind: Self::BASE_STAMPS,
+            data: stamp::encode(stamps),
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::layout::{bytes_mapped_by_l2_table, MAX_BACKING_NAME, MAX_L1_ENTRIES};
-use crate::{extension, Error, Extension, Version};
+use crate::{extension, stamp, Error, Extension, Stamp, Version};
 
 const MAGIC: [u8; 4] = *b"QFI\xfb";
 const V2_LENGTH: usize = 72;
@@ -88,6 +88,16 @@ impl Header {
         self.extension(Extension::DATA_FILE)
     }
 
+    /// What was recorded of the files beneath, the nearest first, if anything was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] for a record that has no meaning here.
+    pub fn stamps(&self) -> Result<Option<Vec<Stamp>>, Error> {
+        let record = self.extension(Extension::BASE_STAMPS);
+        record.map(stamp::decode).transpose()
+    }
+
     /// QEMU's name of how the data is encrypted, if it is.
     pub fn encryption_format(&self) -> Option<&'static str> {
         match self.encryption {
@@ -98,7 +108,7 @@ impl Header {
     }
 
     /// The data of the first extension of type `kind`.
-    pub(crate) fn extension(&self, kind: u32) -> Option<&[u8]> {
+    pub fn extension(&self, kind: u32) -> Option<&[u8]> {
         let mut extensions = self.extensions.iter();
         extensions.find(|e| e.kind == kind).map(|e| &e.data[..])
     }

@@ -2,12 +2,12 @@
 
 use std::fs::Metadata;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::format::{detect, open};
 use crate::name::{protocol, quoted, resolve};
-use crate::{Bitmap, Error, Format, Header, Snapshot, SECTOR};
+use crate::{Bitmap, Error, Format, Header, Snapshot, Stamp, SECTOR};
 
 /// What can be said of an image without reading its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +22,16 @@ pub struct ImageInfo {
     pub file_length: u64,
     /// Bytes the file takes on disk.
     pub disk_usage: u64,
+    /// Whether it is a block device, and not a regular file.
+    pub is_block_device: bool,
     /// Of a qcow2 image.
     pub header: Option<Header>,
     /// Where the backing file is, if there is one and its name is a file's.
     pub backing_path: Option<PathBuf>,
     /// Device and inode, by which a loop shows.
     identity: (u64, u64),
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
 }
 
 impl ImageInfo {
@@ -53,9 +57,11 @@ impl ImageInfo {
             virtual_size: file_length.next_multiple_of(SECTOR),
             file_length,
             disk_usage: metadata.blocks() * 512,
+            is_block_device: metadata.file_type().is_block_device(),
             header: None,
             backing_path: None,
             identity: identity(&metadata),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
         };
         if format == Format::Qcow2 {
             let header = Header::read(&mut file)?;
@@ -146,6 +152,21 @@ impl ImageInfo {
         }
     }
 
+    /// What identifies the file as it is now.
+    pub fn stamp(&self) -> Stamp {
+        let (seconds, nanoseconds) = self.modified;
+        Stamp {
+            length: self.file_length,
+            seconds,
+            nanoseconds: nanoseconds as u32,
+        }
+    }
+
+    /// Whether this is the same file as `other`, under whatever name.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+
     /// Whether this is the file with `metadata`, under whatever name.
     pub fn is_file(&self, metadata: &Metadata) -> bool {
         self.identity == identity(metadata)
@@ -173,7 +194,7 @@ pub fn chain(path: &Path, format: Option<Format>) -> io::Result<Vec<ImageInfo>> 
         let Some(base) = top.base().map_err(in_top)? else {
             return Ok(images);
         };
-        if images.iter().any(|image| image.identity == base.identity) {
+        if images.iter().any(|image| image.is_same_file(&base)) {
             let name = quoted(base.path.as_os_str().as_encoded_bytes());
             return Err(io::Error::other(format!(
                 "the backing chain is a loop: {name} stands on itself"

@@ -239,6 +239,15 @@ fn add_names(header: &mut Header, options: &Options) -> Result<(), Error> {
             return Err(Error::BackingNameIsProtocol(backing.name.clone()));
         }
         header.backing_name = Some(backing.name.clone());
+        if !options.stamps.is_empty() {
+            // Last of all, where QEMU puts extensions that it does not know.
+            header
+                .extensions
+                .push(Extension::base_stamps(&options.stamps));
+            if header.encode().len() as u64 > options.cluster_size {
+                header.extensions.pop();
+            }
+        }
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
             // One line whatever a file or a library puts into its message.
             let message = format!("{error:#}").replace('\n', " ");
             eprintln!("qcow2-overlay: {message}");
-            ExitCode::from(if error.is::<cli::Usage>() { 2 } else { 1 })
+            ExitCode::from(error.downcast_ref().map_or(1, |f: &cli::Failure| f.status))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What image to make.
 
-use crate::{Format, Header};
+use crate::{Format, Header, Stamp};
 
 /// The version of the format, the number at byte 4 of the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub struct Options {
     pub(crate) refcount_bits: u64,
     pub(crate) lazy_refcounts: bool,
     pub(crate) extended_l2: bool,
+    pub(crate) stamps: Vec<Stamp>,
 }
 
 impl Options {
@@ -54,11 +55,12 @@ impl Options {
             refcount_bits: 16,
             lazy_refcounts: false,
             extended_l2: false,
+            stamps: Vec::new(),
         }
     }
 
     /// The options that gave, or could have given, an image with this header, less
-    /// its backing file.
+    /// its backing file and what is recorded of that.
     pub fn like(header: &Header) -> Self {
         Options {
             virtual_size: header.virtual_size,
@@ -68,6 +70,7 @@ impl Options {
             refcount_bits: header.refcount_bits(),
             lazy_refcounts: header.has_lazy_refcounts(),
             extended_l2: header.has_extended_l2(),
+            stamps: Vec::new(),
         }
     }
 
@@ -80,6 +83,21 @@ impl Options {
     pub fn backing(mut self, name: impl Into<Vec<u8>>, format: Option<Format>) -> Self {
         let name = name.into();
         self.backing = Some(Backing { name, format });
+        self
+    }
+
+    /// The size of the disk in bytes, rounded up to 512.
+    pub fn virtual_size(mut self, bytes: u64) -> Self {
+        self.virtual_size = bytes;
+        self
+    }
+
+    /// Records what identifies the files beneath, the nearest first. Times make
+    /// images differ from build to build, so what a build makes should not have this.
+    /// The record is left out of an image without a backing file, and where the first
+    /// cluster has no room for it.
+    pub fn stamps(mut self, stamps: impl Into<Vec<Stamp>>) -> Self {
+        self.stamps = stamps.into();
         self
     }
 

@@ -2,14 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
-use qcow2_overlay::{chain, Existing, Format, Layout, Options};
+use qcow2_overlay::{chain, parse_size, Existing, FreshDisk, Layout, Record};
 
-use super::{create, describe, print};
+use super::{create, describe, print, usage};
 
 pub fn command() -> Command {
     let path = value_parser!(PathBuf);
@@ -17,9 +16,19 @@ pub fn command() -> Command {
         .about("Writes a fresh writable disk like an overlay, on the same base")
         .after_help(
             "The new disk has the absolute path of its base, so it can be moved. It stands on\n\
-             the base of OVERLAY, or on OVERLAY itself if that holds data of its own.\n\
-             The whole chain is checked to be there. A FILE that already is exactly the disk\n\
-             asked for is left as it is.",
+             the base of the overlay, or on the overlay itself if that has data of its own.\n\
+             The whole chain is checked to be there. A file that already is exactly the disk\n\
+             asked for is left as it is.\n\n\
+             The disk records length and modification time of every file beneath it. When one\n\
+             of them is written again, what is on the disk does not fit it any more: info then\n\
+             says so, and clone and exec refuse the disk.",
+        )
+        .arg(
+            Arg::new("size")
+                .long("size")
+                .value_name("SIZE")
+                .allow_hyphen_values(true)
+                .help("Make the disk larger than the overlay: bytes, or with a suffix, as 40G"),
         )
         .arg(
             Arg::new("force")
@@ -46,45 +55,48 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let get = |name: &str| matches.get_one::<PathBuf>(name).expect("clap requires it");
     let (overlay, file) = (get("overlay"), get("file"));
-    let (options, beneath) = plan(overlay)?;
-    let layout = Layout::new(&options)?;
-    let existing = create::existing(matches);
-    let found = fs::metadata(file).ok();
-    if let Some(found) = found {
-        if beneath.iter().any(|image| image.is_file(&found)) {
-            anyhow::bail!("{file:?} is in the chain of {overlay:?}; give another path");
+    let size = match matches.get_one::<String>("size") {
+        Some(text) => Some(parse_size(text).map_err(|e| usage(format!("--size: {e}")))?),
+        None => None,
+    };
+    let mut disk = FreshDisk::like(overlay).with_context(|| format!("{overlay:?}"))?;
+    if let Some(size) = size {
+        let least = disk.overlay[0].virtual_size;
+        if size < least {
+            bail!(
+                "--size of {size} bytes is smaller than {overlay:?}, of {least} bytes: \
+                 the end of that would be lost"
+            );
         }
-        if existing == Existing::Keep && has_content(file, &layout) {
-            return print(&format!(
-                "{file:?} is there already: {}\n",
-                describe(&layout)
-            ));
+        disk.options = disk.options.virtual_size(size);
+    }
+    let layout = Layout::new(&disk.options)?;
+    let existing = create::existing(matches);
+    if let Ok(found) = fs::metadata(file) {
+        if disk.overlay.iter().any(|image| image.is_file(&found)) {
+            bail!("{file:?} is in the chain of {overlay:?}; give another path");
+        }
+        if existing == Existing::Keep {
+            if has_content(file, &layout) {
+                let what = describe(&layout);
+                return print(&format!("{file:?} is there already: {what}\n"));
+            }
+            check_record_of(file)?;
         }
     }
     create::write(file, &layout, existing)?;
     print(&format!("Wrote {file:?}: {}\n", describe(&layout)))
 }
 
-/// The options of the disk to make, and all that it must not be written over.
-fn plan(overlay: &Path) -> Result<(Options, Vec<qcow2_overlay::ImageInfo>)> {
-    let about = || format!("{overlay:?}");
-    let images = chain(overlay, Some(Format::Qcow2)).with_context(about)?;
-    let top = &images[0];
-    let header = top
-        .header
-        .as_ref()
-        .context("not a qcow2 image")
-        .with_context(about)?;
-    let mut options = Options::like(header);
-    let base = match top.has_data().with_context(about)? {
-        true => Some(top),
-        false => images.get(1),
-    };
-    if let Some(base) = base {
-        let path = fs::canonicalize(&base.path).with_context(|| format!("{:?}", base.path))?;
-        options = options.backing(path.as_os_str().as_bytes(), Some(base.format));
+/// Says more of a disk that is in the way if it is of no use any more.
+fn check_record_of(file: &Path) -> Result<()> {
+    match chain(file, None).map(|images| Record::of(&images)) {
+        Ok(Record::Changed(base)) => bail!(
+            "{file:?} exists, and its base {base:?} has changed since it was written; \
+             --force replaces it, and what was written to it is lost"
+        ),
+        _ => Ok(()),
     }
-    Ok((options, images))
 }
 
 /// Whether `file` is byte for byte what `layout` would write.

@@ -5,11 +5,17 @@ use std::ffi::OsString;
 use std::path::{self, Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::Command;
+
+use super::usage;
 
 /// Set by the rules for `bazel run //pkg:overlay -- PATH`: the name of the image
 /// beside the executable, which is a link to this program. The arguments are then
 /// those of `clone` behind OVERLAY.
 const IMAGE: &str = "QCOW2_OVERLAY_IMAGE";
+
+/// How such a target is used.
+const RUN_IMAGE: &str = "bazel run TARGET -- [--size SIZE] [--force] PATH";
 
 /// The command line, after moving to the directory the user is in.
 pub fn arguments() -> Result<Vec<OsString>> {
@@ -27,10 +33,28 @@ pub fn arguments() -> Result<Vec<OsString>> {
             .with_context(|| format!("the directory {directory:?} you are in"))?;
     }
     if let Some(image) = image {
+        if arguments.len() < 2 {
+            return Err(usage(format!(
+                "give a PATH to write a disk to: {RUN_IMAGE}; --help explains it"
+            )));
+        }
         let image = program.with_file_name(image).into_os_string();
         arguments.splice(1..1, ["clone".into(), image]);
     }
     Ok(arguments)
+}
+
+/// `command` with the help of `clone` as its user sees it, who may not know that.
+pub fn adapted(command: Command) -> Command {
+    match env::var_os(IMAGE) {
+        None => command,
+        Some(_) => command.mut_subcommand("clone", |clone| {
+            clone
+                .override_usage(RUN_IMAGE)
+                .mut_arg("overlay", |overlay| overlay.hide(true))
+                .mut_arg("file", |file| file.value_name("PATH"))
+        }),
+    }
 }
 
 /// Whether `bazel run` started `program` itself, which it does in the program's

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
-use qcow2_overlay::{chain, Bitmap, ImageInfo, Snapshot};
+use qcow2_overlay::{chain, Bitmap, Extension, Header, ImageInfo, Record, Snapshot};
 use serde_json::Value;
 
 use super::info_json::to_json;
@@ -16,6 +16,8 @@ pub struct Described {
     pub image: ImageInfo,
     pub snapshots: Vec<Snapshot>,
     pub bitmaps: Vec<Bitmap>,
+    /// What the record in the image says of its bases, or why that cannot be known.
+    pub record: Result<Record, String>,
 }
 
 impl Described {
@@ -23,10 +25,16 @@ impl Described {
         let about = || format!("{:?}", image.path);
         let snapshots = image.snapshots().with_context(about)?;
         let bitmaps = image.bitmaps().with_context(about)?;
+        let has_record = |header: &Header| header.extension(Extension::BASE_STAMPS).is_some();
+        let record = match image.header.as_ref().is_some_and(has_record) {
+            true => chain(&image.path, Some(image.format)).map(|images| Record::of(&images)),
+            false => Ok(Record::Missing),
+        };
         Ok(Described {
             image,
             snapshots,
             bitmaps,
+            record: record.map_err(|error| error.to_string()),
         })
     }
 }
@@ -36,7 +44,8 @@ pub fn command() -> Command {
         .about("Describes an image as qemu-img info does")
         .after_help(
             "Says what is in an image, other than its data. Dates of snapshots are in UTC; of\n\
-             LUKS encryption no more is said than that it is there.",
+             LUKS encryption no more is said than that it is there. Of a disk that clone\n\
+             or exec wrote it also says when a file beneath has changed since.",
         )
         .arg(
             Arg::new("output")

@@ -1,6 +1,6 @@
 //! `qcow2-overlay info --output json`
 
-use qcow2_overlay::{Header, Snapshot, SECTOR};
+use qcow2_overlay::{Header, Record, Snapshot, SECTOR};
 use serde_json::{json, Map, Value};
 
 use super::details::{details, Detail, Details};
@@ -45,10 +45,27 @@ pub fn to_json(described: &Described) -> Value {
             }
         }
     }
+    if let Some(record) = record(&described.record) {
+        value["backing-record"] = record;
+    }
     if !described.snapshots.is_empty() {
         value["snapshots"] = described.snapshots.iter().map(snapshot).collect();
     }
     value
+}
+
+/// The one key that `qemu-img` does not have.
+fn record(record: &Result<Record, String>) -> Option<Value> {
+    let unknown = |problem: String| json!({"state": "unknown", "problem": problem});
+    match record {
+        Ok(Record::Missing) => None,
+        Ok(Record::Unchanged) => Some(json!({"state": "unchanged"})),
+        Ok(Record::Changed(base)) => {
+            Some(json!({"state": "changed", "filename": base.to_string_lossy()}))
+        }
+        Ok(Record::Unreadable(error)) => Some(unknown(error.to_string())),
+        Err(problem) => Some(unknown(problem.clone())),
+    }
 }
 
 fn snapshot(snapshot: &Snapshot) -> Value {

@@ -1,6 +1,6 @@
 //! `qcow2-overlay info` for people.
 
-use qcow2_overlay::{human_size, Header, Snapshot, SECTOR};
+use qcow2_overlay::{human_size, Header, Record, Snapshot, SECTOR};
 
 use super::details::{details, Detail};
 use super::info::{full_backing_name, lossy, Described};
@@ -33,6 +33,7 @@ pub fn to_text(described: &Described) -> String {
             if let Some(format) = header.backing_format() {
                 lines.push(format!("backing file format: {}", lossy(format)));
             }
+            lines.extend(warning(&described.record));
         }
         if !described.snapshots.is_empty() {
             let columns = ["ID", "TAG", "VM_SIZE", "DATE", "VM_CLOCK", "ICOUNT"];
@@ -56,6 +57,19 @@ pub fn to_text(described: &Described) -> String {
         format!("    disk size: {disk_size}"),
     ]);
     lines.join("\n") + "\n"
+}
+
+/// What is wrong with the files beneath, as far as the image has a record of them.
+fn warning(record: &Result<Record, String>) -> Option<String> {
+    match record {
+        Ok(Record::Missing | Record::Unchanged) => None,
+        Ok(Record::Changed(base)) => Some(format!(
+            "warning: {base:?} has changed since this image was written, and the two do not \
+             fit any more"
+        )),
+        Ok(Record::Unreadable(error)) => Some(format!("warning: {error}")),
+        Err(problem) => Some(format!("warning: {problem}")),
+    }
 }
 
 /// Adds `detail` under `name`, and what it is made of further to the right.

@@ -1,13 +1,20 @@
 //! The command line: what is understood here, what is done in the modules below.
 
+mod blockdev;
+mod child;
 mod clone;
 mod create;
 mod details;
+mod disks;
 mod environment;
+mod exec;
 mod info;
 mod info_json;
 mod info_text;
+mod keep;
 mod request;
+mod runfiles;
+mod runner;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -17,20 +24,25 @@ use clap::error::ErrorKind;
 use clap::Command;
 use qcow2_overlay::{human_size, Layout};
 
-/// A command line that cannot be understood: exit status 2.
+/// An error that has another exit status than 1.
 #[derive(Debug)]
-pub struct Usage(String);
+pub struct Failure {
+    pub status: u8,
+    message: String,
+}
 
-impl std::error::Error for Usage {}
+impl std::error::Error for Failure {}
 
-impl fmt::Display for Usage {
+impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
+/// A command line that cannot be understood.
 fn usage(problem: impl fmt::Display) -> anyhow::Error {
-    anyhow::Error::new(Usage(problem.to_string()))
+    let message = problem.to_string();
+    anyhow::Error::new(Failure { status: 2, message })
 }
 
 fn command() -> Command {
@@ -41,19 +53,24 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(create::command())
         .subcommand(clone::command())
+        .subcommand(exec::command())
         .subcommand(info::command())
 }
 
-/// Does what the command line says.
+/// Does what the command line says, or the rule that made this program a test.
 pub fn run() -> Result<()> {
+    if let Some(job) = runner::job()? {
+        return exec::start(job);
+    }
     let arguments = environment::arguments()?;
-    let matches = match command().try_get_matches_from(arguments) {
+    let matches = match environment::adapted(command()).try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => return explain(&error),
     };
     match matches.subcommand() {
         Some(("create", matches)) => create::run(matches),
         Some(("clone", matches)) => clone::run(matches),
+        Some(("exec", matches)) => exec::run(matches),
         Some(("info", matches)) => info::run(matches),
         _ => unreachable!("clap requires one of the subcommands above"),
     }
@@ -65,7 +82,7 @@ fn explain(error: &clap::Error) -> Result<()> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => print(&text),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(usage(
-            "give a subcommand: create, clone or info; --help explains them",
+            "give a subcommand: create, clone, exec or info; --help explains them",
         )),
         _ => {
             let lines = text

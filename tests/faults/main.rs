@@ -1,7 +1,8 @@
-//! Whatever happens to `create`: the old state or the whole new file, and no leftovers.
+//! Whatever happens to the tool: the old state or the whole new file, and no leftovers.
 
 #[path = "../tool/common.rs"]
 mod common;
+mod exec;
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,17 +19,28 @@ struct Call {
     number: usize,
 }
 
-/// The system calls of the tool in their order.
-fn system_calls(dir: &Dir, arguments: &[&str]) -> Vec<Call> {
+/// The tool under strace as it is run by hand, with `tmp` for temporary files.
+fn strace(dir: &Dir, options: &[&str], arguments: &[&str]) -> Run {
     let mut command = dir.command("strace");
-    command.args(["-f", "-qq", "-o", "trace"]).arg(tool());
-    Run::of(command.args(arguments)).ok();
+    command.env_remove("TEST_TMPDIR");
+    command.env("TMPDIR", dir.path("tmp"));
+    command.args(["-f", "-qq"]).args(options).arg(tool());
+    Run::of(command.args(arguments))
+}
+
+/// The system calls of the tool, not of a command it runs, in their order.
+fn system_calls(dir: &Dir, arguments: &[&str]) -> Vec<Call> {
+    strace(dir, &["-o", "trace"], arguments).ok();
     let trace = String::from_utf8(dir.read("trace")).expect("a trace");
     fs::remove_file(dir.path("trace")).expect("remove");
     let mut counts = HashMap::new();
+    let (tool, _) = trace.split_once(' ').expect("a process");
     let calls = trace.lines().filter_map(|line| {
-        let (_process, call) = line.split_once(' ')?;
+        let (process, call) = line.split_once(' ')?;
         let (name, arguments) = call.trim_start().split_once('(')?;
+        if process != tool || name.contains(' ') {
+            return None; // of a command, or the rest of a call
+        }
         let count = counts.entry(name).or_insert(0);
         *count += 1;
         Some(Call {
@@ -42,9 +54,7 @@ fn system_calls(dir: &Dir, arguments: &[&str]) -> Vec<Call> {
 
 /// Runs the tool under strace, which does to it what `inject` says.
 fn injected(dir: &Dir, inject: &str, arguments: &[&str]) -> Run {
-    let mut command = dir.command("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", inject]);
-    Run::of(command.arg(tool()).args(arguments))
+    strace(dir, &["-o", "/dev/null", "-e", inject], arguments)
 }
 
 /// Kills the tool, with SIGKILL, as it enters each of its system calls in turn, and

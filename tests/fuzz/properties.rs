@@ -11,6 +11,7 @@ pub fn header(bytes: &[u8]) {
         return;
     };
     let _ = header.check_file_length(bytes.len() as u64);
+    let _ = header.stamps();
     let written = header.encode();
     // An old header of 104 bytes grows by 8, for which there may be no room.
     if written.len() as u64 <= header.cluster_size() {

@@ -2,9 +2,11 @@
 
 #[path = "../tool/common.rs"]
 mod common;
+mod exec;
 mod lifecycle;
 mod names;
 mod random;
+mod record;
 
 mod broken;
 mod info;

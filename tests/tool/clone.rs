@@ -109,6 +109,46 @@ fn a_missing_base_is_named() {
 }
 
 #[test]
+fn a_clone_can_be_larger() {
+    let dir = overlay();
+    dir.tool("clone --size 40G build/node.qcow2 disk.qcow2")
+        .ok();
+    let images = chain(&dir.path("disk.qcow2"), None).expect("a chain");
+    assert_eq!(images[0].virtual_size, 40 << 30);
+    let again = dir
+        .tool("clone --size 40G build/node.qcow2 disk.qcow2")
+        .ok();
+    assert!(again.contains("is there already: 40 GiB"), "{again}");
+    let other = dir.tool("clone build/node.qcow2 disk.qcow2");
+    other.fails(1, "\"disk.qcow2\" exists; --force replaces it");
+    // The same size is no change.
+    dir.tool("clone --size 1G build/node.qcow2 same.qcow2").ok();
+    dir.tool("clone build/node.qcow2 same.qcow2").ok();
+
+    dir.tool("clone --size 512M build/node.qcow2 small.qcow2")
+        .fails(
+            1,
+            "--size of 536870912 bytes is smaller than \"build/node.qcow2\", \
+             of 1073741824 bytes: the end of that would be lost",
+        );
+    let limit = "size of 1125899906842624 bytes is over the limit of 562949953421312 bytes; \
+                 cluster_size=65536 would allow it";
+    dir.tool("clone --size 1P build/node.qcow2 large.qcow2")
+        .fails(1, limit);
+    for size in ["-1", "ten"] {
+        dir.tool(&format!("clone --size {size} build/node.qcow2 bad.qcow2"))
+            .fails(
+                2,
+                &format!(
+                    "--size: invalid size {size:?}: give bytes, or a number with one of the \
+                     suffixes K, M, G, T, P, E, of less than 8E"
+                ),
+            );
+    }
+    assert_eq!(dir.names(), ["build", "disk.qcow2", "same.qcow2"]);
+}
+
+#[test]
 fn a_run_target_clones_the_image_beside_it() {
     // As `bazel run //build:node -- disk.qcow2` does for the rules.
     let dir = overlay();
@@ -122,8 +162,16 @@ fn a_run_target_clones_the_image_beside_it() {
         Run::of(command.args(arguments))
     };
     run(&["disk.qcow2"]).ok();
-    assert!(dir.path("disk.qcow2").exists());
-    let usage =
-        "the following required arguments were not provided: <FILE>; --help shows the usage";
+    let said = run(&["large.qcow2", "--size", "40G"]).ok();
+    assert!(
+        said.starts_with("Wrote \"large.qcow2\": 40 GiB overlay"),
+        "{said}"
+    );
+    assert_eq!(dir.names(), ["build", "disk.qcow2", "large.qcow2"]);
+    let usage = "give a PATH to write a disk to: \
+                 bazel run TARGET -- [--size SIZE] [--force] PATH; --help explains it";
     run(&[]).fails(2, usage);
+    let help = run(&["--help"]).ok();
+    assert!(help.contains("\nUsage: bazel run TARGET -- [--size SIZE]"));
+    assert!(!help.contains("OVERLAY"), "{help}");
 }

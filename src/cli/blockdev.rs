@@ -1,0 +1,68 @@
+//! A disk and all beneath it as QEMU's `-blockdev` takes them.
+
+use std::path::Path;
+
+use anyhow::{bail, Context, Result};
+use qcow2_overlay::{Format, Header, ImageInfo};
+use serde_json::{json, Value};
+
+/// The writable disk at `path` on top of `beneath`, the nearest first. Every driver and
+/// every file is given, so QEMU probes nothing and follows no name stored in an image.
+pub fn blockdev(name: &str, path: &Path, beneath: &[ImageInfo]) -> Result<Value> {
+    // A missing "backing" would make QEMU follow the stored name; null is none.
+    let mut backing = Value::Null;
+    for image in beneath.iter().rev() {
+        backing = read_only(image, backing)?;
+    }
+    Ok(json!({
+        "driver": "qcow2",
+        "node-name": name,
+        "file": {"driver": "file", "filename": utf8(path)?},
+        "backing": backing,
+    }))
+}
+
+fn read_only(image: &ImageInfo, backing: Value) -> Result<Value> {
+    let path = &image.path;
+    let driver = match image.is_block_device {
+        true => "host_device",
+        false => "file",
+    };
+    let mut node = json!({
+        "driver": image.format.name(),
+        "read-only": true,
+        "file": {"driver": driver, "filename": utf8(path)?, "read-only": true},
+    });
+    if image.format == Format::Qcow2 {
+        node["backing"] = backing;
+    }
+    if let Some(header) = &image.header {
+        if header.encryption_format().is_some() {
+            bail!("{path:?} is encrypted, and its key cannot be given here; decrypt it with qemu-img convert");
+        }
+        if header.has_incompatible(Header::EXTERNAL_DATA) {
+            // Where that is depends on the directory QEMU runs in.
+            bail!("{path:?} has an external data file, which cannot be named here; make it one file with qemu-img convert");
+        }
+    }
+    Ok(node)
+}
+
+fn utf8(path: &Path) -> Result<&str> {
+    path.to_str()
+        .with_context(|| format!("{path:?} is not UTF-8, which JSON has to be; rename it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blank_disk_stands_on_nothing() {
+        let value = blockdev("A", Path::new("/x/A.qcow2"), &[]).expect("a value");
+        let expected = r#"{"backing":null,"driver":"qcow2",
+            "file":{"driver":"file","filename":"/x/A.qcow2"},"node-name":"A"}"#;
+        let expected: String = expected.split_whitespace().collect();
+        assert_eq!(value.to_string(), expected);
+    }
+}

@@ -1,0 +1,97 @@
+//! The disks of one command: what they may be called, and their making.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use qcow2_overlay::{Existing, FreshDisk, ImageInfo, Layout};
+
+use super::blockdev::blockdev;
+use super::{create, usage};
+
+/// A disk that is asked for.
+pub struct Request {
+    pub name: String,
+    pub overlay: PathBuf,
+}
+
+impl Request {
+    /// Reads `NAME=OVERLAY`.
+    pub fn parse(text: &OsStr) -> Result<Self> {
+        let bytes = text.as_bytes();
+        let Some(end) = bytes.iter().position(|&byte| byte == b'=') else {
+            return Err(usage(format!("--disk {text:?}: write it as NAME=OVERLAY")));
+        };
+        Ok(Request {
+            name: String::from_utf8_lossy(&bytes[..end]).into_owned(),
+            overlay: PathBuf::from(OsStr::from_bytes(&bytes[end + 1..])),
+        })
+    }
+}
+
+/// Checks that the names are good for an environment variable and for a node of QEMU
+/// (`util/id.c`, `id_wellformed`; of at most 31 bytes), and that no two variables clash.
+pub fn check_names(disks: &[Request]) -> Result<()> {
+    for (index, Request { name, .. }) in disks.iter().enumerate() {
+        let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let bytes = name.as_bytes();
+        if !bytes.first().is_some_and(is_letter)
+            || !bytes.iter().copied().all(is_word)
+            || bytes.len() > 31
+        {
+            return Err(usage(format!(
+                "disk name {name:?}: give a letter, then up to 30 letters, digits and _"
+            )));
+        }
+        if ["HOME", "PATH", "TMPDIR"].contains(&&name[..])
+            || ["TEST_", "RUNFILES_"].iter().any(|p| name.starts_with(p))
+        {
+            return Err(usage(format!(
+                "disk name {name:?}: this variable has a meaning already, choose another"
+            )));
+        }
+        if disks[..index].iter().any(|other| other.name == *name) {
+            return Err(usage(format!("disk name {name:?}: it is given twice")));
+        }
+        let of_blockdev = name.strip_suffix("_BLOCKDEV");
+        if let Some(other) = of_blockdev.filter(|n| disks.iter().any(|d| d.name == *n)) {
+            return Err(usage(format!(
+                "disk name {name:?}: disk {other:?} has a variable of this name, choose another"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A disk that is there.
+pub struct Disk {
+    pub name: String,
+    pub path: PathBuf,
+    /// For `-blockdev` of QEMU.
+    pub blockdev: String,
+    /// As in [`FreshDisk`].
+    pub beneath: Vec<ImageInfo>,
+}
+
+/// Writes each disk to `NAME.qcow2` in `directory`.
+pub fn write_disks(directory: &Path, requests: &[Request]) -> Result<Vec<Disk>> {
+    let directory = fs::canonicalize(directory).with_context(|| format!("{directory:?}"))?;
+    let write = |Request { name, overlay }: &Request| {
+        let about = || format!("disk {name}: {overlay:?}");
+        let fresh = FreshDisk::like(overlay).with_context(about)?;
+        let layout = Layout::new(&fresh.options).with_context(about)?;
+        let path = directory.join(format!("{name}.qcow2"));
+        let blockdev = blockdev(name, &path, &fresh.beneath).with_context(about)?;
+        create::write(&path, &layout, Existing::Keep)?;
+        Ok(Disk {
+            name: name.clone(),
+            path,
+            blockdev: blockdev.to_string(),
+            beneath: fresh.beneath,
+        })
+    };
+    requests.iter().map(write).collect()
+}

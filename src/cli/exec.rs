@@ -1,0 +1,173 @@
+//! `qcow2-overlay exec`: fresh disks for one command, and then that command.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use anyhow::{Context, Result};
+use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
+use tempfile::TempDir;
+
+use super::child::{end_like, Waiter};
+use super::disks::{check_names, write_disks, Request};
+use super::keep::{self, Keep};
+use super::Failure;
+
+/// What is to be done, from the command line or from a test rule.
+pub struct Job {
+    pub disks: Vec<Request>,
+    pub keep: Keep,
+    pub command: process::Command,
+}
+
+const HELP: &str = "\
+Each disk is written to a directory of its own in $TEST_TMPDIR, which `bazel test` sets
+and cleans, else in a temporary directory that is removed afterwards. COMMAND finds
+  NAME            the absolute path of the disk, NAME.qcow2
+  NAME_BLOCKDEV   a complete value for -blockdev of QEMU: node name NAME, the driver of
+                  each image of the chain, absolute paths; all but the disk is read-only
+A variable that has this name already is replaced. One OVERLAY can be that of many disks.
+A disk whose base has changed since the disk was written is refused, see clone.
+
+In `bazel test` the tool becomes COMMAND. Where there is something left to do, to remove
+the temporary directory or to keep the disks on failure, it waits for COMMAND instead:
+TERM, HUP, USR1 and USR2 are passed on, INT and QUIT are not, as a terminal sends these
+to both. Then it exits with the status of COMMAND, or ends by the signal that ended it.
+
+--keep puts the disks, with a README.txt, into the directory `disks` of
+$TEST_UNDECLARED_OUTPUTS_DIR, which Bazel keeps: `always` writes them there at once,
+`on-failure` moves them there when COMMAND fails. If `disks` is taken it is `disks.2`.
+
+Exit status: that of COMMAND; 127 if there is no COMMAND, 126 if it cannot be run,
+1 or 2 if the disks cannot be made.";
+
+pub fn command() -> Command {
+    Command::new("exec")
+        .about("Runs a command with fresh writable disks like overlays")
+        .override_usage("qcow2-overlay exec [OPTIONS] --disk NAME=OVERLAY ... -- COMMAND [ARG...]")
+        .after_help(HELP)
+        .arg(
+            Arg::new("disk")
+                .long("disk")
+                .value_name("NAME=OVERLAY")
+                .required(true)
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(OsString))
+                .help("A disk like the qcow2 image OVERLAY; may be given many times"),
+        )
+        .arg(
+            Arg::new("keep")
+                .long("keep")
+                .value_name("WHEN")
+                .value_parser(["never", "on-failure", "always"])
+                .default_value("never")
+                .help("When to keep the disks"),
+        )
+        .arg(
+            Arg::new("command")
+                .value_name("COMMAND")
+                .required(true)
+                .num_args(1..)
+                .last(true)
+                .value_parser(value_parser!(OsString))
+                .help("The command to run, and its arguments"),
+        )
+}
+
+pub fn run(matches: &ArgMatches) -> Result<()> {
+    let disks = matches.get_many::<OsString>("disk").into_iter().flatten();
+    let keep = matches.get_one::<String>("keep").map(String::as_str);
+    let mut words = matches
+        .get_many::<OsString>("command")
+        .into_iter()
+        .flatten();
+    let mut command = process::Command::new(words.next().expect("clap requires COMMAND"));
+    command.args(words);
+    start(Job {
+        disks: disks
+            .map(|text| Request::parse(text))
+            .collect::<Result<_>>()?,
+        keep: match keep {
+            Some("always") => Keep::Always,
+            Some("on-failure") => Keep::OnFailure,
+            _ => Keep::Never,
+        },
+        command,
+    })
+}
+
+/// Makes the disks and becomes the command, or waits for it and ends like it.
+pub fn start(mut job: Job) -> Result<()> {
+    check_names(&job.disks)?;
+    let test_directory = variable("TEST_TMPDIR");
+    // What is to be done after the command needs somebody to wait for it. Signals are
+    // caught from now on, so that none that ends the command leaves a directory.
+    let waiter = match (job.keep, &test_directory) {
+        (Keep::Never, Some(_)) | (Keep::Always, _) => None,
+        _ => Some(Waiter::new().context("signals")?),
+    };
+    let outputs = match job.keep {
+        Keep::Never => None,
+        _ => Some(keep::outputs()?),
+    };
+    // Removed, with all that is in it, when this function is left.
+    let directory = match (&outputs, job.keep) {
+        (Some(outputs), Keep::Always) => keep::directory(outputs)?,
+        _ => private_directory(test_directory)?,
+    };
+    let disks = write_disks(directory.path(), &job.disks)?;
+    for disk in &disks {
+        let blockdev = format!("{}_BLOCKDEV", disk.name);
+        job.command.env(&disk.name, &disk.path);
+        job.command.env(blockdev, &disk.blockdev);
+    }
+    let Some(waiter) = waiter else {
+        if job.keep == Keep::Always {
+            keep::write_note(directory.path(), &disks)?;
+        }
+        // Comes back only if it fails.
+        let error = job.command.exec();
+        return Err(cannot_run(job.command.get_program(), &error));
+    };
+    let ended = waiter.run(&mut job.command);
+    let status = ended.map_err(|error| cannot_run(job.command.get_program(), &error))?;
+    if let (Some(outputs), false) = (outputs, status.success()) {
+        // The failure of the command is what counts.
+        if let Err(error) = keep::move_disks(&outputs, &disks) {
+            eprintln!("qcow2-overlay: {error:#}");
+        }
+    }
+    drop(directory);
+    end_like(status)
+}
+
+/// An environment variable that is set and not empty.
+pub fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+/// A fresh directory that nobody else can enter.
+fn private_directory(test_directory: Option<PathBuf>) -> Result<TempDir> {
+    let parent = test_directory.unwrap_or_else(env::temp_dir);
+    make_directory(tempfile::Builder::new().prefix("qcow2-"), &parent)
+}
+
+pub fn make_directory(builder: &tempfile::Builder, parent: &Path) -> Result<TempDir> {
+    let made = builder.tempdir_in(parent);
+    made.context("cannot make a directory for the disks")
+}
+
+/// The exit status is the one shells, env(1) and timeout(1) give.
+fn cannot_run(program: &OsStr, error: &io::Error) -> anyhow::Error {
+    let status = match error.kind() {
+        io::ErrorKind::NotFound => 127,
+        _ => 126,
+    };
+    let message = format!("cannot run {program:?}: {error}");
+    anyhow::Error::new(Failure { status, message })
+}

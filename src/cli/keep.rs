@@ -1,0 +1,107 @@
+//! Keeping the disks of a test where Bazel collects what a test leaves.
+
+use std::fmt::Write;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use super::disks::Disk;
+use super::exec::{make_directory, variable};
+
+const OUTPUTS: &str = "TEST_UNDECLARED_OUTPUTS_DIR";
+
+/// When disks are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Never,
+    OnFailure,
+    Always,
+}
+
+/// Where Bazel collects what a test leaves.
+pub fn outputs() -> Result<PathBuf> {
+    variable(OUTPUTS).with_context(|| {
+        format!("disks are kept in the directory {OUTPUTS}, which is not set; bazel test sets it")
+    })
+}
+
+/// The directory `disks` there, or the first of `disks.2`, `disks.3`, ... that is free:
+/// a test can run several commands. It is removed again unless it is told to stay.
+pub fn directory(outputs: &Path) -> Result<TempDir> {
+    let mut name = "disks".to_owned();
+    for number in 2.. {
+        if outputs.join(&name).symlink_metadata().is_err() {
+            break;
+        }
+        name = format!("disks.{number}");
+    }
+    let mut builder = tempfile::Builder::new();
+    // Others may look at what a test leaves, as far as the umask allows.
+    let permissions = fs::Permissions::from_mode(0o777);
+    builder.prefix(&name).rand_bytes(0).permissions(permissions);
+    make_directory(&builder, outputs)
+}
+
+/// Moves the disks there, and says what they are.
+pub fn move_disks(outputs: &Path, disks: &[Disk]) -> Result<()> {
+    // What is there is worth keeping even if not all is.
+    let directory = directory(outputs)?.keep();
+    write_note(&directory, disks)?;
+    for disk in disks {
+        let to = directory.join(format!("{}.qcow2", disk.name));
+        let moved = fs::rename(&disk.path, &to).or_else(|_| copy_sparse(&disk.path, &to));
+        moved.with_context(|| format!("cannot keep {:?} as {to:?}", disk.path))?;
+    }
+    Ok(())
+}
+
+/// Copies a file to another file system, where it gets holes in place of zeros.
+fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
+    const PAGE: usize = 4096;
+    let mut from = File::open(from)?;
+    let to = File::create_new(to)?;
+    let mut buffer = vec![0; 256 * PAGE];
+    let mut position = 0;
+    loop {
+        let count = from.read(&mut buffer)?;
+        if count == 0 {
+            return to.set_len(position);
+        }
+        for page in buffer[..count].chunks(PAGE) {
+            if page.iter().any(|&byte| byte != 0) {
+                to.write_all_at(page, position)?;
+            }
+            position += page.len() as u64;
+        }
+    }
+}
+
+/// Writes README.txt: a kept disk is of no use without its base.
+pub fn write_note(directory: &Path, disks: &[Disk]) -> Result<()> {
+    let path = directory.join("README.txt");
+    fs::write(&path, note(disks)).with_context(|| format!("cannot write {path:?}"))
+}
+
+fn note(disks: &[Disk]) -> String {
+    let mut note = String::from(
+        "Disks of a test, each with what it stands on: format, path, and length and time of\n\
+         modification as `stat -c '%s %.9Y' PATH` prints them.\n\n",
+    );
+    for Disk { name, beneath, .. } in disks {
+        let _ = writeln!(note, "{name}.qcow2");
+        for image in beneath {
+            let (path, stamp) = (image.path.display(), image.stamp());
+            let _ = writeln!(note, "  on {} {path}, {stamp}", image.format);
+        }
+    }
+    note.push_str(
+        "\nA disk opens where these files are, unchanged: `qemu-img info --backing-chain` \
+         shows it,\n`qcow2-overlay info` says whether a file has changed. For a base that has \
+         another path:\n  qemu-img rebase -u -F FORMAT -b PATH DISK\n",
+    );
+    note
+}

@@ -1,0 +1,59 @@
+//! The executable of a test: `qcow2_test` makes a link to this program and says in
+//! the environment what the test is.
+
+use std::env;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value};
+
+use super::disks::Request;
+use super::exec::Job;
+use super::keep::Keep;
+use super::runfiles::Runfiles;
+
+/// Set by the rule: a JSON object with
+/// - `command`: the runfiles path of the executable, which gets all arguments;
+/// - `disks`: an object of runfiles paths of overlays by the names of the disks;
+/// - `keep`: `never`, `on_failure` or `always`.
+const TEST: &str = "QCOW2_OVERLAY_TEST";
+
+/// The test to run, if this is one.
+pub fn job() -> Result<Option<Job>> {
+    let Some(test) = env::var_os(TEST) else {
+        return Ok(None);
+    };
+    parse(&test.to_string_lossy()).context(TEST).map(Some)
+}
+
+fn parse(text: &str) -> Result<Job> {
+    let test: Map<String, Value> = serde_json::from_str(text)?;
+    let runfiles = Runfiles::find()?;
+    let find = |field: &str, value: Option<&Value>| {
+        let name = value.and_then(Value::as_str);
+        let name = name.with_context(|| format!("{field:?} is not a runfiles path"))?;
+        runfiles.path(name).with_context(|| format!("{field:?}"))
+    };
+    let mut command = Command::new(find("command", test.get("command"))?);
+    command.args(env::args_os().skip(1)).env_remove(TEST);
+    if let Some(directory) = runfiles.unannounced() {
+        command.env("RUNFILES_DIR", directory);
+    }
+    let disks = test.get("disks").and_then(Value::as_object);
+    let disks = disks.context("\"disks\" is not an object")?;
+    let request = |(name, overlay): (&String, &Value)| {
+        let overlay = find(name, Some(overlay))?;
+        let name = name.clone();
+        Ok(Request { name, overlay })
+    };
+    Ok(Job {
+        disks: disks.iter().map(request).collect::<Result<_>>()?,
+        keep: match test.get("keep").and_then(Value::as_str) {
+            Some("never") => Keep::Never,
+            Some("on_failure") => Keep::OnFailure,
+            Some("always") => Keep::Always,
+            _ => anyhow::bail!("\"keep\" is not never, on_failure or always"),
+        },
+        command,
+    })
+}

@@ -1,0 +1,102 @@
+//! A fresh writable disk like an overlay: what it is and what it stands on.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::{chain, Error, Format, ImageInfo, Options, Record, Stamp};
+
+/// A disk that can be written wherever one likes, because it has the absolute path of
+/// its base. Nothing is ever opened for writing here.
+///
+/// ```no_run
+/// use qcow2_overlay::{create_file, Existing, FreshDisk, Layout};
+/// let disk = FreshDisk::like("node.qcow2".as_ref())?;
+/// let layout = Layout::new(&disk.options)?;
+/// create_file("/tmp/disk.qcow2".as_ref(), &layout, Existing::Keep)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreshDisk {
+    /// Those of the overlay, on the same base, or on the overlay itself if that holds
+    /// data of its own. They record a [`Stamp`] of each file beneath.
+    pub options: Options,
+    /// What the disk stands on, the nearest first, by absolute paths without symbolic
+    /// links.
+    pub beneath: Vec<ImageInfo>,
+    /// The overlay and what it stands on, as found by the path that was given.
+    pub overlay: Vec<ImageInfo>,
+}
+
+impl FreshDisk {
+    /// A disk like the qcow2 image at `overlay`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`chain`]: everything beneath must be there. Also when the base has
+    /// changed since `overlay`, or a disk beneath it, was written and recorded that;
+    /// and when the base leads to other files by its real path than by the path it
+    /// was found at.
+    pub fn like(overlay: &Path) -> io::Result<Self> {
+        let images = chain(overlay, Some(Format::Qcow2))?;
+        for start in 0..images.len() {
+            check_record(&images[start..])?;
+        }
+        let top = &images[0];
+        let header = top.header.as_ref().ok_or(Error::NotQcow2)?;
+        let options = Options::like(header);
+        let own = usize::from(!top.has_data()?);
+        let Some(base) = images.get(own) else {
+            return Ok(FreshDisk {
+                options,
+                beneath: Vec::new(),
+                overlay: images,
+            });
+        };
+        let beneath = real_chain(&images[own..])?;
+        let stamps: Vec<Stamp> = beneath.iter().map(ImageInfo::stamp).collect();
+        let name = beneath[0].path.as_os_str().as_bytes();
+        Ok(FreshDisk {
+            options: options.backing(name, Some(base.format)).stamps(stamps),
+            beneath,
+            overlay: images,
+        })
+    }
+}
+
+/// The chain that starts at the real path of the first image, as a reader of the new
+/// disk will find it, if that consists of the same files.
+fn real_chain(images: &[ImageInfo]) -> io::Result<Vec<ImageInfo>> {
+    let in_file = |path: &Path, e: io::Error| io::Error::new(e.kind(), format!("{path:?}: {e}"));
+    let real_path = |path: &Path| fs::canonicalize(path).map_err(|e| in_file(path, e));
+    let start = real_path(&images[0].path)?;
+    let mut real = chain(&start, Some(images[0].format)).map_err(|e| in_file(&start, e))?;
+    // A chain that ended earlier or later would differ in an image above.
+    for (image, given) in real.iter_mut().zip(images) {
+        if !image.is_same_file(given) {
+            return Err(io::Error::other(format!(
+                "its base is {:?} by the path given, but {:?} by its real path {start:?}; \
+                 symbolic links must not part an overlay from its base",
+                given.path, image.path
+            )));
+        }
+        image.path = real_path(&image.path)?;
+    }
+    Ok(real)
+}
+
+fn check_record(images: &[ImageInfo]) -> io::Result<()> {
+    let disk = &images[0].path;
+    match Record::of(images) {
+        Record::Missing | Record::Unchanged => Ok(()),
+        Record::Changed(base) => Err(io::Error::other(format!(
+            "its base {base:?} has changed since {disk:?} was written, and the two do not \
+             fit any more; write that anew from the overlay it was cloned from"
+        ))),
+        Record::Unreadable(error) => Err(io::Error::other(format!(
+            "{error} in {disk:?}, so its base may have changed; write that anew from the \
+             overlay it was cloned from"
+        ))),
+    }
+}

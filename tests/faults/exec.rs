@@ -1,0 +1,109 @@
+//! Whatever happens to `exec`: no leftovers, and nothing written that is not its own.
+
+use std::fs;
+
+use crate::common::{Dir, Run};
+use crate::{in_name_space, injected, system_calls};
+
+const EXEC: [&str; 7] = [
+    "exec",
+    "--disk",
+    "A=node.qcow2",
+    "--disk",
+    "B=node.qcow2",
+    "--",
+    "/bin/true",
+];
+
+/// A base, an overlay of it, and an empty directory `tmp`.
+fn overlay() -> Dir {
+    let dir = Dir::new();
+    dir.sparse("node.img", 1 << 20);
+    dir.tool("create -q -b node.img node.qcow2 1G").ok();
+    fs::create_dir(dir.path("tmp")).expect("mkdir");
+    dir
+}
+
+#[test]
+fn a_signal_at_any_system_call_leaves_nothing() {
+    let dir = overlay();
+    let calls = system_calls(&dir, &EXEC);
+    assert!(calls.len() > 100, "{}", calls.len());
+    let mut stopped = 0;
+    for call in &calls {
+        let inject = format!("inject={}:signal=SIGTERM:when={}", call.name, call.number);
+        let run = injected(&dir, &inject, &EXEC);
+        stopped += usize::from(run.status != Some(0));
+        let left = fs::read_dir(dir.path("tmp")).expect("list").count();
+        assert_eq!(left, 0, "{}({}", call.name, call.arguments);
+    }
+    assert!(stopped > 20, "{stopped} of {}", calls.len());
+}
+
+#[test]
+fn only_the_new_disks_are_opened_for_writing() {
+    let dir = overlay();
+    let mut written = 0;
+    for arguments in [&EXEC[..], &["clone", "node.qcow2", "disk.qcow2"]] {
+        for call in system_calls(&dir, arguments) {
+            let is_open = call.name.starts_with("open") || call.name == "creat";
+            let writes = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"];
+            if is_open && writes.iter().any(|flag| call.arguments.contains(flag)) {
+                // A file without a name, in the directory that the disk will be in.
+                assert!(call.arguments.contains("O_TMPFILE"), "{}", call.arguments);
+                written += 1;
+            }
+            let changes = [
+                "truncate",
+                "chmod",
+                "fchmod",
+                "chown",
+                "utimensat",
+                "setxattr",
+            ];
+            assert!(!changes.contains(&&call.name[..]), "{}", call.name);
+        }
+    }
+    assert_eq!(written, 3);
+}
+
+#[test]
+fn a_full_test_tmpdir() {
+    let dir = overlay();
+    // Directories take no room on a tmpfs, and one page is not enough for a disk.
+    let script = "mount -t tmpfs -o size=4k none tmp && \
+                  TEST_TMPDIR=tmp \"$0\" exec --disk A=node.qcow2 -- echo it ran; \
+                  status=$?; ls -A tmp; exit $status";
+    let run = Run::of(&mut in_name_space(&dir, script));
+    let start = "qcow2-overlay: cannot write \"";
+    let end = "/A.qcow2\": No space left on device (os error 28)\n";
+    let message = &run.stderr;
+    assert!(
+        message.starts_with(start) && message.ends_with(end),
+        "{message}"
+    );
+    assert_eq!(message.lines().count(), 1);
+    assert_eq!((run.status, &run.stdout[..]), (Some(1), &b""[..]));
+}
+
+#[test]
+fn disks_are_kept_on_another_file_system_without_filling_their_holes() {
+    let dir = overlay();
+    fs::create_dir(dir.path("outputs")).expect("mkdir");
+    // The disk of the script has 8 MiB, of which 8 KiB are data.
+    let script = "mount -t tmpfs none outputs && \
+                  export TEST_TMPDIR=tmp TEST_UNDECLARED_OUTPUTS_DIR=outputs && \
+                  \"$0\" exec --keep on-failure --disk A=node.qcow2 -- sh -c ' \
+                    printf data | dd of=$A bs=1 seek=4M conv=notrunc status=none; \
+                    truncate -s 8M $A; cksum < $A > sum; exit 5'; \
+                  echo $?; cksum < outputs/disks/A.qcow2 | cmp - sum; \
+                  stat -c %s outputs/disks/A.qcow2; du -k outputs/disks/A.qcow2 | cut -f1";
+    let said = Run::of(&mut in_name_space(&dir, script)).ok();
+    let [status, length, kilobytes] = said.lines().collect::<Vec<_>>()[..] else {
+        panic!("{said}");
+    };
+    assert_eq!((status, length), ("5", "8388608"));
+    assert!(kilobytes.parse::<u32>().expect("a number") <= 16, "{said}");
+    let left = fs::read_dir(dir.path("tmp")).expect("list").count();
+    assert_eq!(left, 0);
+}

@@ -1,0 +1,150 @@
+//! What `exec` says of its disks is taken by QEMU's own programs as it is.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::common::{sha256, tool, Dir, Run};
+use crate::qemu_io;
+
+/// A base, two overlays on each other, and 1 MiB of another number in each.
+fn chain_of_three() -> Dir {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("with, comma")).expect("mkdir");
+    dir.write("with, comma/node.img", &vec![1; 4 << 20]);
+    let mut command = dir.command(tool());
+    command.args(["create", "-q", "-b", "with, comma/node.img", "v1.qcow2"]);
+    Run::of(&mut command).ok();
+    qemu_io(&dir, "write -P 2 1M 1M", "v1.qcow2");
+    dir.tool("create -q -b v1.qcow2 v2.qcow2").ok();
+    qemu_io(&dir, "write -P 3 2M 1M", "v2.qcow2");
+    fs::create_dir(dir.path("tmp")).expect("mkdir");
+    dir
+}
+
+/// Runs a script with the disk `A`.
+fn exec(dir: &Dir, overlay: &str, script: &str) -> Command {
+    let mut command = dir.command(tool());
+    command.env_remove("TEST_TMPDIR");
+    command.env("TMPDIR", dir.path("tmp"));
+    command.args(["exec", "--disk", &format!("A={overlay}"), "--"]);
+    command.args(["sh", "-e", "-c", script]);
+    command
+}
+
+#[test]
+fn the_json_names_the_whole_chain() {
+    let dir = chain_of_three();
+    let hashes = || ["with, comma/node.img", "v1.qcow2", "v2.qcow2"].map(|f| sha256(&dir.read(f)));
+    let before = hashes();
+    // The data that each level has, through the JSON and through the path.
+    let script = "qemu-io -c 'write -P 4 3M 512K' \"json:$A_BLOCKDEV\" >&2
+        qemu-img convert -O raw \"json:$A_BLOCKDEV\" json.img
+        qemu-img convert -O raw \"$A\" path.img
+        qemu-img check \"$A\"";
+    Run::of(&mut exec(&dir, "v2.qcow2", script)).ok();
+    let mut expected = vec![1; 4 << 20];
+    expected[1 << 20..2 << 20].fill(2);
+    expected[2 << 20..3 << 20].fill(3);
+    expected[3 << 20..][..512 << 10].fill(4);
+    assert!(dir.read("json.img") == expected);
+    assert!(dir.read("path.img") == expected);
+    assert!(hashes() == before);
+}
+
+#[test]
+fn no_name_in_an_image_is_followed() {
+    let dir = chain_of_three();
+    // The names lead nowhere by the time QEMU looks.
+    let script = "qemu-img rebase -u -F raw -b /nowhere \"$A\"
+        qemu-io -r -c 'read -P 1 0 1M' -c 'read -P 2 1M 1M' \"json:$A_BLOCKDEV\"";
+    let said = Run::of(&mut exec(&dir, "v2.qcow2", script)).ok();
+    assert!(!said.contains("failed"), "{said}");
+    dir.tool("create -q blank.qcow2 1M").ok();
+    let script = "qemu-img rebase -u -F raw -b /nowhere \"$A\"
+        qemu-io -r -c 'read -P 0 0 1M' \"json:$A_BLOCKDEV\"";
+    let said = Run::of(&mut exec(&dir, "blank.qcow2", script)).ok();
+    assert!(!said.contains("failed"), "{said}");
+}
+
+#[test]
+fn a_daemon_takes_it_as_blockdev() {
+    let dir = chain_of_three();
+    let script = "exec qemu-storage-daemon --blockdev \"$A_BLOCKDEV\" --chardev stdio,id=m \
+                  --monitor chardev=m";
+    let mut command = exec(&dir, "v2.qcow2", script);
+    let mut daemon = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut input = daemon.stdin.take().expect("its input");
+    let mut output = BufReader::new(daemon.stdout.take().expect("its output"));
+    let mut ask = |command: &str| {
+        use std::io::Write;
+        writeln!(input, "{{\"execute\": \"{command}\"}}").expect("write");
+        let mut line = String::new();
+        while !line.contains("\"return\"") {
+            line.clear();
+            assert!(output.read_line(&mut line).expect("a line") > 0);
+        }
+        let answer: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        answer["return"].clone()
+    };
+    ask("qmp_capabilities");
+    let nodes = ask("query-named-block-nodes");
+    let nodes = nodes.as_array().expect("a list");
+    ask("quit");
+    assert!(daemon.wait().expect("a status").success());
+    let disk = nodes.iter().find(|node| node["node-name"] == "A");
+    assert_eq!(disk.expect("the disk")["ro"], false);
+    // Each image and its file.
+    assert_eq!(nodes.len(), 8);
+    let writable = nodes.iter().filter(|node| node["ro"] == false);
+    assert_eq!(writable.count(), 2, "{nodes:?}");
+}
+
+#[test]
+fn an_image_that_json_cannot_complete_is_refused() {
+    let dir = Dir::new();
+    let secret = "--object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s";
+    dir.qemu_img(&format!("create -q -f qcow2 {secret} luks.qcow2 1M"));
+    dir.qemu_img("create -q -f qcow2 -o data_file=data.img external.qcow2 1M");
+    for (overlay, problem) in [
+        (
+            "luks.qcow2",
+            "is encrypted, and its key cannot be given here; decrypt it with qemu-img convert",
+        ),
+        (
+            "external.qcow2",
+            "has an external data file, which cannot be named here; make it one file with \
+             qemu-img convert",
+        ),
+    ] {
+        let path = fs::canonicalize(dir.path(overlay)).expect("a path");
+        dir.tool(&format!("exec --disk A={overlay} -- true"))
+            .fails(1, &format!("disk A: {overlay:?}: {path:?} {problem}"));
+    }
+}
+
+#[test]
+fn two_commands_at_once_share_a_base() {
+    let dir = chain_of_three();
+    let script = |n| {
+        format!(
+            "qemu-io -c 'write -P {n} 0 1M' -c 'sleep 300' -c 'read -P {n} 0 1M' \
+             \"json:$A_BLOCKDEV\""
+        )
+    };
+    let start = |n: u32| {
+        let mut command = exec(&dir, "v2.qcow2", &script(n));
+        command.stdout(Stdio::piped()).spawn().expect("it starts")
+    };
+    let children: Vec<_> = (5..8).map(start).collect();
+    for child in children {
+        let output = child.wait_with_output().expect("its output");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+        assert!(!said.contains("failed"), "{said}");
+    }
+}

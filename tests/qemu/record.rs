@@ -1,0 +1,92 @@
+//! The record of what a disk stands on is ours alone: QEMU keeps it and ignores it.
+
+use qcow2_overlay::{chain, Record, Stamp};
+
+use crate::common::Dir;
+use crate::qemu_io;
+
+/// A base, overlays of it with all kinds of options, and a clone of each.
+fn clones() -> Dir {
+    let dir = Dir::new();
+    dir.sparse("node.img", 1 << 20);
+    for (name, options) in [
+        ("v3", "compat=1.1"),
+        ("v2", "compat=0.10"),
+        ("small", "cluster_size=4K"),
+        ("subclusters", "extended_l2=on"),
+        ("lazy", "lazy_refcounts=on"),
+    ] {
+        dir.tool(&format!(
+            "create -q -o {options} -b node.img {name}.build 1G"
+        ))
+        .ok();
+        dir.tool(&format!("clone {name}.build {name}.qcow2")).ok();
+    }
+    dir
+}
+
+const DISKS: [&str; 5] = [
+    "v3.qcow2",
+    "v2.qcow2",
+    "small.qcow2",
+    "subclusters.qcow2",
+    "lazy.qcow2",
+];
+
+fn stamps(dir: &Dir, disk: &str) -> Vec<Stamp> {
+    let images = chain(&dir.path(disk), None).expect("a chain");
+    let header = images[0].header.as_ref().expect("a header");
+    header.stamps().expect("a record").expect("stamps")
+}
+
+#[test]
+fn qemu_keeps_the_record_whatever_it_does_to_the_disk() {
+    let dir = clones();
+    for disk in DISKS {
+        let before = stamps(&dir, disk);
+        let unchanged = |what: &str| {
+            assert_eq!(stamps(&dir, disk), before, "{disk} after {what}");
+            let images = chain(&dir.path(disk), None).expect("a chain");
+            assert_eq!(Record::of(&images), Record::Unchanged, "{disk}: {what}");
+            let said = dir.qemu_img(&format!("check {disk}"));
+            assert!(said.starts_with("No errors were found"), "{disk}: {said}");
+        };
+        unchanged("clone");
+        qemu_io(&dir, "write -P 1 0 4M", disk);
+        unchanged("write");
+        dir.qemu_img(&format!("snapshot -c one {disk}"));
+        unchanged("snapshot");
+        dir.qemu_img(&format!("snapshot -a one {disk}"));
+        dir.qemu_img(&format!("snapshot -d one {disk}"));
+        unchanged("snapshot -d");
+        dir.qemu_img(&format!("resize -q {disk} 2G"));
+        unchanged("resize");
+        match disk {
+            "v2.qcow2" => dir.qemu_img(&format!("amend -f qcow2 -o compat=1.1 {disk}")),
+            // A version 2 image cannot have subclusters.
+            "subclusters.qcow2" => dir.qemu_img(&format!("amend -o lazy_refcounts=on {disk}")),
+            _ => dir.qemu_img(&format!("amend -f qcow2 -o compat=0.10 {disk}")),
+        };
+        unchanged("amend");
+        if disk == "v2.qcow2" {
+            dir.qemu_img(&format!("bitmap --add {disk} changes"));
+            unchanged("bitmap");
+        }
+    }
+}
+
+#[test]
+fn info_says_of_a_recorded_disk_what_qemu_says() {
+    let dir = clones();
+    let json = |text: String| -> serde_json::Value { serde_json::from_str(&text).expect("JSON") };
+    for disk in DISKS {
+        let ours = dir.tool(&format!("info {disk}")).ok();
+        assert_eq!(ours, dir.qemu_img(&format!("info {disk}")));
+        let mut ours = json(dir.tool(&format!("info --output json {disk}")).ok());
+        let record = ours.as_object_mut().expect("an object");
+        let unchanged = serde_json::json!({"state": "unchanged"});
+        assert_eq!(record.remove("backing-record"), Some(unchanged));
+        let theirs = dir.qemu_img(&format!("info --output json {disk}"));
+        assert_eq!(ours, json(theirs));
+    }
+}

@@ -1,0 +1,390 @@
+//! `exec`: fresh disks for a command, which notices nothing else.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+
+use qcow2_overlay::{chain, Format};
+
+use crate::common::{tool, Dir, Run};
+
+/// A directory with a base, `node.img`, an overlay of it, `node.qcow2`, and an empty
+/// directory `tmp`.
+pub fn overlay() -> Dir {
+    let dir = Dir::new();
+    dir.sparse("node.img", 1 << 20);
+    dir.tool("create -q -b node.img node.qcow2 1G").ok();
+    fs::create_dir(dir.path("tmp")).expect("mkdir");
+    dir
+}
+
+/// The tool as it is run by hand: these tests may themselves run in Bazel.
+pub fn by_hand(dir: &Dir, arguments: &[&str]) -> Command {
+    started_by(dir, &[tool().to_str().expect("UTF-8")], arguments)
+}
+
+/// The tool as the last of the words of `starter`, run by hand.
+fn started_by(dir: &Dir, starter: &[&str], arguments: &[&str]) -> Command {
+    let mut command = dir.command(starter[0]);
+    command.args(&starter[1..]);
+    for variable in ["TEST_TMPDIR", "TEST_UNDECLARED_OUTPUTS_DIR"] {
+        command.env_remove(variable);
+    }
+    command.env("TMPDIR", dir.path("tmp"));
+    command.args(arguments);
+    command
+}
+
+/// The tool as `bazel test` runs it.
+pub fn in_bazel(dir: &Dir, arguments: &[&str]) -> Command {
+    let mut command = by_hand(dir, arguments);
+    command.env("TEST_TMPDIR", dir.path("tmp"));
+    command
+}
+
+/// The arguments for a script of the shell with disk `A`.
+fn shell(script: &str) -> [&str; 7] {
+    ["exec", "--disk", "A=node.qcow2", "--", "sh", "-c", script]
+}
+
+/// What is left in the directory `tmp`.
+pub fn left(dir: &Dir) -> usize {
+    fs::read_dir(dir.path("tmp")).expect("list").count()
+}
+
+#[test]
+fn the_command_finds_its_disks_in_its_environment() {
+    let dir = overlay();
+    let script = "echo $A; echo $B; cp $A copy.qcow2; printf %s \"$B_BLOCKDEV\" > blockdev";
+    let mut arguments = shell(script).to_vec();
+    arguments.splice(3..3, ["--disk", "B=node.qcow2"]);
+    let said = Run::of(&mut by_hand(&dir, &arguments)).ok();
+    let [a, b] = said.lines().collect::<Vec<_>>()[..] else {
+        panic!("{said}");
+    };
+    assert!(a.starts_with('/') && a.ends_with("/A.qcow2"), "{a}");
+    assert_eq!(b, a.replace("/A.qcow2", "/B.qcow2"));
+
+    let base = fs::canonicalize(dir.path("node.img")).expect("a path");
+    let images = chain(&dir.path("copy.qcow2"), None).expect("a chain");
+    assert_eq!(images[0].virtual_size, 1 << 30);
+    assert_eq!(images[1].path, base);
+
+    let value: serde_json::Value =
+        serde_json::from_slice(&dir.read("blockdev")).expect("one JSON value");
+    let expected = serde_json::json!({
+        "driver": "qcow2",
+        "node-name": "B",
+        "file": {"driver": "file", "filename": b},
+        "backing": {
+            "driver": "raw",
+            "read-only": true,
+            "file": {"driver": "file", "filename": base, "read-only": true},
+        },
+    });
+    assert_eq!(value, expected);
+}
+
+#[test]
+fn a_blank_disk_stands_on_nothing() {
+    let dir = overlay();
+    dir.tool("create -q blank.qcow2 1G").ok();
+    let script = ["--", "sh", "-c", "echo $A_BLOCKDEV"];
+    let arguments = [&["exec", "--disk", "A=blank.qcow2"], &script[..]].concat();
+    let said = Run::of(&mut by_hand(&dir, &arguments)).ok();
+    assert!(said.starts_with("{\"backing\":null,"), "{said}");
+}
+
+#[test]
+fn nothing_else_is_other_than_without_it() {
+    let dir = overlay();
+    let script = "cat; echo \"$0 $1 $#\"; echo oops >&2; pwd; exit 42";
+    let mut arguments = shell(script).to_vec();
+    arguments.extend(["arg zero", "one  and 'more'", "--disk", "--", ""]);
+    for bazel in [false, true] {
+        let mut command = match bazel {
+            true => in_bazel(&dir, &arguments),
+            false => by_hand(&dir, &arguments),
+        };
+        dir.write("input", b"from stdin\n");
+        let input = fs::File::open(dir.path("input")).expect("open");
+        let output = command.stdin(input).output().expect("it starts");
+        let here = fs::canonicalize(dir.path("")).expect("a path");
+        let expected = format!(
+            "from stdin\narg zero one  and 'more' 4\n{}\n",
+            here.display()
+        );
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+        assert_eq!(output.stderr, b"oops\n");
+        assert_eq!(output.status.code(), Some(42));
+    }
+}
+
+#[test]
+fn in_bazel_the_tool_becomes_the_command() {
+    let dir = overlay();
+    for bazel in [true, false] {
+        let mut command = match bazel {
+            true => in_bazel(&dir, &shell("echo $$")),
+            false => by_hand(&dir, &shell("echo $$")),
+        };
+        let child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let pid = child.id();
+        let output = child.wait_with_output().expect("its output");
+        let is_same = output.stdout == format!("{pid}\n").as_bytes();
+        assert_eq!(is_same, bazel);
+    }
+}
+
+#[test]
+fn only_by_hand_is_the_directory_removed() {
+    let dir = overlay();
+    Run::of(&mut by_hand(&dir, &shell("touch $(dirname $A)/more"))).ok();
+    assert_eq!(left(&dir), 0);
+    // Two in one test have a directory each.
+    for _ in 0..2 {
+        Run::of(&mut in_bazel(&dir, &shell("test -w $A"))).ok();
+    }
+    assert_eq!(left(&dir), 2);
+}
+
+#[test]
+fn a_disk_is_private() {
+    let dir = overlay();
+    let before = [dir.read("node.img"), dir.read("node.qcow2")];
+    // Each finds its own disk as it was made, whatever the others do to theirs.
+    let script = "n=$(cksum < $A); echo junk > $A; sleep 0.2; cat $A; echo $n";
+    let start = || {
+        let mut command = by_hand(&dir, &shell(script));
+        command.stdout(Stdio::piped()).spawn().expect("it starts")
+    };
+    let children: Vec<Child> = (0..4).map(|_| start()).collect();
+    let outputs: Vec<Vec<u8>> = children
+        .into_iter()
+        .map(|child| child.wait_with_output().expect("its output").stdout)
+        .collect();
+    assert!(outputs[0].starts_with(b"junk\n"));
+    assert!(outputs.iter().all(|output| *output == outputs[0]));
+    assert!([dir.read("node.img"), dir.read("node.qcow2")] == before);
+    assert_eq!(left(&dir), 0);
+}
+
+#[test]
+fn nothing_is_written_to_an_overlay_with_data() {
+    let dir = overlay();
+    // An entry in the L1 table, which is all that is looked at.
+    let mut bytes = dir.read("node.qcow2");
+    *bytes.last_mut().expect("a byte") = 1;
+    dir.write("node.qcow2", &bytes);
+    let script = "cp $A copy.qcow2; : > $A";
+    Run::of(&mut by_hand(&dir, &shell(script))).ok();
+    assert!(dir.read("node.qcow2") == bytes);
+    let images = chain(&dir.path("copy.qcow2"), None).expect("a chain");
+    let formats: Vec<Format> = images.iter().map(|image| image.format).collect();
+    assert_eq!(formats, [Format::Qcow2, Format::Qcow2, Format::Raw]);
+}
+
+/// Starts a command and waits for its first line, `ready`.
+fn start(command: &mut Command) -> (Child, BufReader<impl Read>) {
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("a line");
+    assert_eq!(line, "ready\n");
+    (child, stdout)
+}
+
+fn send(signal: &str, child: &Child) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("kill -{signal} {}", child.id())]);
+    assert!(shell.status().expect("it runs").success());
+}
+
+const WAIT: &str = "echo ready; while :; do sleep 0.01; done";
+
+#[test]
+fn a_signal_reaches_the_command_and_nothing_is_left() {
+    for signal in ["TERM", "HUP", "USR1", "USR2"] {
+        let dir = overlay();
+        let script = format!("trap 'echo got it; exit 9' {signal}; {WAIT}");
+        let (mut child, mut stdout) = start(&mut by_hand(&dir, &shell(&script)));
+        assert_eq!(left(&dir), 1);
+        send(signal, &child);
+        let mut rest = String::new();
+        stdout.read_to_string(&mut rest).expect("the rest");
+        assert_eq!(rest, "got it\n", "{signal}");
+        assert_eq!(child.wait().expect("a status").code(), Some(9), "{signal}");
+        assert_eq!(left(&dir), 0, "{signal}");
+    }
+}
+
+#[test]
+fn signals_of_the_terminal_are_left_to_the_command() {
+    for signal in ["INT", "QUIT"] {
+        let dir = overlay();
+        let script = format!("trap 'exit 9' TERM; {WAIT}");
+        // What a shell starts in the background ignores them.
+        let tool = tool();
+        let starter = ["env", "--default-signal=INT,QUIT"];
+        let starter = [&starter[..], &[tool.to_str().expect("UTF-8")]].concat();
+        let (mut child, _stdout) = start(&mut started_by(&dir, &starter, &shell(&script)));
+        send(signal, &child);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert_eq!(child.try_wait().expect("a status"), None, "{signal}");
+        send("TERM", &child);
+        assert_eq!(child.wait().expect("a status").code(), Some(9), "{signal}");
+        assert_eq!(left(&dir), 0, "{signal}");
+    }
+}
+
+#[test]
+fn the_end_by_a_signal_is_that_of_the_command() {
+    // Not INT: what a shell starts in the background ignores it.
+    for (signal, number) in [("KILL", 9), ("TERM", 15), ("ABRT", 6), ("USR1", 10)] {
+        for bazel in [false, true] {
+            let dir = overlay();
+            let script = format!("kill -{signal} $$");
+            let mut command = match bazel {
+                true => in_bazel(&dir, &shell(&script)),
+                false => by_hand(&dir, &shell(&script)),
+            };
+            let status = command.status().expect("it runs");
+            assert_eq!(status.signal(), Some(number), "{bazel}");
+            assert_eq!(left(&dir), usize::from(bazel));
+        }
+    }
+}
+
+#[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    // As nohup(1) does it.
+    let dir = overlay();
+    let tool = tool();
+    let script = "trap '' HUP; exec \"$0\" \"$@\"";
+    let starter = ["sh", "-c", script, tool.to_str().expect("UTF-8")];
+    let script = "kill -HUP $$; kill -HUP $PPID; echo alive";
+    let mut nohup = started_by(&dir, &starter, &shell(script));
+    assert_eq!(Run::of(&mut nohup).ok(), "alive\n");
+    assert_eq!(left(&dir), 0);
+}
+
+/// Checks that `exec` refuses a list of disks.
+#[track_caller]
+fn refused(dir: &Dir, disks: &[&str], status: i32, message: &str) {
+    let mut arguments = vec!["exec"];
+    arguments.extend(disks.iter().flat_map(|disk| ["--disk", disk]));
+    arguments.extend(["--", "touch", "it-ran"]);
+    for mut command in [by_hand(dir, &arguments), in_bazel(dir, &arguments)] {
+        Run::of(&mut command).fails(status, message);
+        assert_eq!(left(dir), 0);
+        assert!(!dir.path("it-ran").exists());
+    }
+}
+
+#[test]
+fn names_of_disks_that_cannot_be() {
+    let dir = overlay();
+    let letters = "give a letter, then up to 30 letters, digits and _";
+    for name in ["", "1A", "_A", "A-B", "A B", "\u{e4}", &"A".repeat(32)] {
+        let message = format!("disk name {name:?}: {letters}");
+        refused(&dir, &[&format!("{name}=node.qcow2")], 2, &message);
+    }
+    for name in ["PATH", "HOME", "TMPDIR", "TEST_TMPDIR", "RUNFILES_DIR"] {
+        let message =
+            format!("disk name {name:?}: this variable has a meaning already, choose another");
+        refused(&dir, &[&format!("{name}=node.qcow2")], 2, &message);
+    }
+    let twice = "disk name \"A\": it is given twice";
+    refused(&dir, &["A=node.qcow2", "A=other"], 2, twice);
+    let clash = "disk name \"A_BLOCKDEV\": disk \"A\" has a variable of this name, choose another";
+    for disks in [["A=x", "A_BLOCKDEV=y"], ["A_BLOCKDEV=y", "A=x"]] {
+        refused(&dir, &disks, 2, clash);
+    }
+    let form = "--disk \"node.qcow2\": write it as NAME=OVERLAY";
+    refused(&dir, &["node.qcow2"], 2, form);
+    // The longest name there can be.
+    let name = "A".repeat(31);
+    let disk = format!("{name}=node.qcow2");
+    Run::of(&mut by_hand(&dir, &["exec", "--disk", &disk, "--", "true"])).ok();
+}
+
+#[test]
+fn an_overlay_that_cannot_be_cloned_leaves_nothing() {
+    let dir = overlay();
+    let gone = "No such file or directory (os error 2)";
+    let missing = format!("disk B: \"gone.qcow2\": {gone}");
+    refused(&dir, &["A=node.qcow2", "B=gone.qcow2"], 1, &missing);
+    dir.write("text", b"not an image");
+    let no_image = "disk B: \"text\": not a qcow2 image";
+    refused(&dir, &["A=node.qcow2", "B=text"], 1, no_image);
+    dir.write("cut", &dir.read("node.qcow2")[..100_000]);
+    let cut = "disk A: \"cut\": truncated qcow2 image: \
+               the L1 table ends at byte 196624, the file at byte 100000";
+    refused(&dir, &["A=cut"], 1, cut);
+    fs::remove_file(dir.path("node.img")).expect("remove");
+    let no_base = format!("disk A: \"node.qcow2\": its backing file \"node.img\": {gone}");
+    refused(&dir, &["A=node.qcow2"], 1, &no_base);
+}
+
+#[test]
+fn a_command_that_cannot_be_run() {
+    let dir = overlay();
+    for bazel in [false, true] {
+        for (name, status, problem) in [
+            ("gone", 127, "No such file or directory (os error 2)"),
+            ("./node.img", 126, "Permission denied (os error 13)"),
+        ] {
+            let arguments = ["exec", "--disk", "A=node.qcow2", "--", name];
+            let mut command = match bazel {
+                true => in_bazel(&dir, &arguments),
+                false => by_hand(&dir, &arguments),
+            };
+            Run::of(&mut command).fails(status, &format!("cannot run {name:?}: {problem}"));
+            assert_eq!(left(&dir), 0);
+        }
+    }
+}
+
+#[test]
+fn a_missing_directory_for_disks_is_named() {
+    let dir = overlay();
+    let mut command = in_bazel(&dir, &shell("true"));
+    let run = Run::of(command.env("TEST_TMPDIR", dir.path("gone")));
+    let start = "qcow2-overlay: cannot make a directory for the disks: \
+                 No such file or directory (os error 2) at path ";
+    assert!(run.stderr.starts_with(start), "{}", run.stderr);
+    assert_eq!(run.stderr.lines().count(), 1);
+    assert_eq!(run.status, Some(1));
+}
+
+#[test]
+fn words_are_missing() {
+    let dir = overlay();
+    dir.tool("exec -- true").fails(
+        2,
+        "the following required arguments were not provided: --disk <NAME=OVERLAY>; \
+         --help shows the usage",
+    );
+    dir.tool("exec --disk A=node.qcow2").fails(
+        2,
+        "the following required arguments were not provided: <COMMAND>...; \
+         --help shows the usage",
+    );
+}
+
+#[test]
+fn a_base_whose_name_json_cannot_hold() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let dir = overlay();
+    let name = std::ffi::OsStr::from_bytes(b"\xff.img");
+    fs::rename(dir.path("node.img"), dir.path("").join(name)).expect("rename");
+    let mut create = dir.command(tool());
+    create.args(["create", "-q", "--force", "node.qcow2", "-b"]);
+    Run::of(create.arg(name)).ok();
+    let path = fs::canonicalize(dir.path("").join(name)).expect("a path");
+    let problem = format!("{path:?} is not UTF-8, which JSON has to be; rename it");
+    let message = format!("disk A: \"node.qcow2\": {problem}");
+    refused(&dir, &["A=node.qcow2"], 1, &message);
+}

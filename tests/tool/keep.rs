@@ -1,0 +1,134 @@
+//! `exec --keep`: the disks of a test stay with what else it leaves.
+
+use std::fs;
+use std::process::Command;
+
+use qcow2_overlay::{chain, Record};
+
+use crate::common::{Dir, Run};
+use crate::exec::{by_hand, in_bazel, left, overlay};
+
+/// `exec` in Bazel with two disks and `script`.
+fn keep(dir: &Dir, when: &str, script: &str) -> Command {
+    let _ = fs::create_dir(dir.path("outputs"));
+    let disks = ["--disk", "A=node.qcow2", "--disk", "B=node.qcow2"];
+    let arguments = [
+        &["exec", "--keep", when],
+        &disks[..],
+        &["--", "sh", "-c", script],
+    ];
+    let mut command = in_bazel(dir, &arguments.concat());
+    command.env("TEST_UNDECLARED_OUTPUTS_DIR", dir.path("outputs"));
+    command
+}
+
+fn outputs(dir: &Dir) -> Vec<String> {
+    let entries = fs::read_dir(dir.path("outputs")).expect("list");
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("entry").file_name();
+    let mut names: Vec<String> = entries
+        .map(|entry| name(entry).into_string().expect("UTF-8"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// Checks that both disks are in `outputs/NAME`, as the script left them, with a note.
+#[track_caller]
+fn kept(dir: &Dir, name: &str) {
+    for disk in ["A", "B"] {
+        let images = chain(&dir.path(&format!("outputs/{name}/{disk}.qcow2")), None);
+        let images = images.expect("a disk");
+        assert_eq!(images.len(), 2);
+        assert_eq!(Record::of(&images), Record::Unchanged);
+    }
+    let note = fs::read_to_string(dir.path(&format!("outputs/{name}/README.txt"))).expect("a note");
+    let base = fs::canonicalize(dir.path("node.img")).expect("a path");
+    let mut stat = dir.command("stat");
+    let stamp = Run::of(stat.args(["-c", "%s %.9Y", "node.img"])).ok();
+    let line = format!("\nB.qcow2\n  on raw {}, {stamp}", base.display());
+    assert!(note.contains(&line), "{note}");
+}
+
+#[test]
+fn a_failure_keeps_the_disks_and_a_success_does_not() {
+    let dir = overlay();
+    assert_eq!(
+        Run::of(&mut keep(&dir, "on-failure", "test -w $A")).ok(),
+        ""
+    );
+    assert!(outputs(&dir).is_empty());
+    let failed = Run::of(&mut keep(&dir, "on-failure", "exit 3"));
+    assert_eq!((failed.status, &failed.stderr[..]), (Some(3), ""));
+    assert_eq!(outputs(&dir), ["disks"]);
+    kept(&dir, "disks");
+    let killed = Run::of(&mut keep(&dir, "on-failure", "kill -9 $$"));
+    assert_eq!((killed.status, &killed.stderr[..]), (None, ""));
+    assert_eq!(outputs(&dir), ["disks", "disks.2"]);
+    kept(&dir, "disks.2");
+    assert_eq!(left(&dir), 0);
+}
+
+#[test]
+fn always_writes_the_disks_where_they_stay() {
+    let dir = overlay();
+    let script = "echo $$; echo $A; test -s \"$(dirname $A)/README.txt\"";
+    let child = keep(&dir, "always", script)
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let child = child.expect("it starts");
+    let pid = child.id();
+    let output = child.wait_with_output().expect("its output");
+    let place = fs::canonicalize(dir.path("outputs/disks/A.qcow2")).expect("a path");
+    // It became the command, even though disks are kept.
+    let said = format!("{pid}\n{}\n", place.display());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), said);
+    assert!(output.status.success());
+    kept(&dir, "disks");
+    assert_eq!(left(&dir), 0);
+    Run::of(&mut keep(&dir, "always", "true")).ok();
+    kept(&dir, "disks.2");
+}
+
+#[test]
+fn what_never_ran_leaves_nothing() {
+    let dir = overlay();
+    for when in ["always", "on-failure"] {
+        let mut command = keep(&dir, when, "true");
+        let run = Run::of(command.env("PATH", "/nonexistent"));
+        run.fails(
+            127,
+            "cannot run \"sh\": No such file or directory (os error 2)",
+        );
+        assert!(outputs(&dir).is_empty());
+        assert_eq!(left(&dir), 0);
+    }
+}
+
+#[test]
+fn without_a_place_to_keep_disks_nothing_is_run() {
+    let dir = overlay();
+    for when in ["always", "on-failure"] {
+        let disk = ["--disk", "A=node.qcow2", "--", "touch", "it-ran"];
+        let arguments = [&["exec", "--keep", when], &disk[..]].concat();
+        Run::of(&mut by_hand(&dir, &arguments)).fails(
+            1,
+            "disks are kept in the directory TEST_UNDECLARED_OUTPUTS_DIR, which is not set; \
+             bazel test sets it",
+        );
+        assert!(!dir.path("it-ran").exists());
+    }
+}
+
+#[test]
+fn disks_that_cannot_be_kept_do_not_hide_how_the_command_ended() {
+    let dir = overlay();
+    let script = "rmdir \"$TEST_UNDECLARED_OUTPUTS_DIR\"; exit 3";
+    let run = Run::of(&mut keep(&dir, "on-failure", script));
+    assert_eq!(run.status, Some(3));
+    assert!(
+        run.stderr
+            .starts_with("qcow2-overlay: cannot make a directory for the disks: No such file"),
+        "{}",
+        run.stderr
+    );
+}

@@ -1,0 +1,186 @@
+//! A disk knows when a file beneath it is not the one any more that it was written on.
+
+use std::fs::{self, FileTimes};
+use std::time::{Duration, SystemTime};
+
+use qcow2_overlay::{chain, Extension, Record};
+
+use crate::common::Dir;
+
+/// Three images and a disk, `disk.qcow2`, on top of them.
+fn disk() -> Dir {
+    let dir = Dir::new();
+    dir.sparse("node.img", 1 << 20);
+    dir.tool("create -q -b node.img v1.qcow2").ok();
+    dir.tool("create -q -b v1.qcow2 v2.qcow2").ok();
+    // An entry in the L1 table: it holds data, so the disk stands on it.
+    let mut bytes = dir.read("v2.qcow2");
+    *bytes.last_mut().expect("a byte") = 1;
+    dir.write("v2.qcow2", &bytes);
+    dir.tool("clone v2.qcow2 disk.qcow2").ok();
+    dir
+}
+
+/// Adds to the time of modification.
+fn touch(dir: &Dir, name: &str, by: Duration) {
+    let file = fs::File::options().append(true).open(dir.path(name));
+    let file = file.expect("open");
+    let modified = file.metadata().and_then(|found| found.modified());
+    let times = FileTimes::new().set_modified(modified.expect("a time") + by);
+    file.set_times(times).expect("set times");
+}
+
+fn real(dir: &Dir, name: &str) -> String {
+    let path = fs::canonicalize(dir.path(name)).expect("a path");
+    format!("{path:?}")
+}
+
+#[test]
+fn the_record_has_a_stamp_for_each_file_beneath() {
+    let dir = disk();
+    let images = chain(&dir.path("disk.qcow2"), None).expect("a chain");
+    let header = images[0].header.as_ref().expect("a header");
+    let stamps = header.stamps().expect("a record").expect("stamps");
+    assert_eq!(stamps.len(), 3);
+    for (stamp, name) in stamps.iter().zip(["v2.qcow2", "v1.qcow2", "node.img"]) {
+        let found = fs::metadata(dir.path(name)).expect("metadata");
+        assert_eq!(stamp.length, found.len());
+        let since = SystemTime::UNIX_EPOCH;
+        let since = found.modified().expect("a time").duration_since(since);
+        let since = since.expect("after 1970");
+        assert_eq!(stamp.seconds as u64, since.as_secs());
+        assert_eq!(stamp.nanoseconds, since.subsec_nanos());
+    }
+    assert_eq!(Record::of(&images), Record::Unchanged);
+}
+
+#[test]
+fn what_a_build_makes_has_no_record() {
+    let dir = disk();
+    let images = chain(&dir.path("v2.qcow2"), None).expect("a chain");
+    let header = images[0].header.as_ref().expect("a header");
+    assert_eq!(header.extension(Extension::BASE_STAMPS), None);
+    assert_eq!(Record::of(&images), Record::Missing);
+    let json = dir.tool("info --output json v2.qcow2").ok();
+    assert!(!json.contains("backing-record"));
+}
+
+#[test]
+fn a_change_at_any_level_is_seen() {
+    for name in ["v2.qcow2", "v1.qcow2", "node.img"] {
+        for change in ["time", "length"] {
+            let dir = disk();
+            let info = dir.tool("info disk.qcow2").ok();
+            assert!(!info.contains("warning"), "{info}");
+            let json = dir.tool("info --output json disk.qcow2").ok();
+            let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+            let unchanged = serde_json::json!({"state": "unchanged"});
+            assert_eq!(value["backing-record"], unchanged);
+
+            match change {
+                "time" => touch(&dir, name, Duration::from_nanos(1)),
+                _ => {
+                    let found = fs::metadata(dir.path(name)).expect("metadata");
+                    let file = fs::File::options().append(true).open(dir.path(name));
+                    let file = file.expect("open");
+                    file.set_len(found.len() + 512).expect("set length");
+                    let modified = found.modified().expect("a time");
+                    let times = FileTimes::new().set_modified(modified);
+                    file.set_times(times).expect("set times");
+                }
+            }
+            let base = real(&dir, name);
+            let warning = format!(
+                "warning: {base} has changed since this image was written, and the two do not \
+                 fit any more\n"
+            );
+            let info = dir.tool("info disk.qcow2").ok();
+            assert!(info.contains(&warning), "{info}");
+            let json = dir.tool("info --output json disk.qcow2").ok();
+            let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+            assert_eq!(value["backing-record"]["state"], "changed");
+            assert_eq!(format!("{}", value["backing-record"]["filename"]), base);
+
+            let problem = format!(
+                "\"disk.qcow2\": its base {base} has changed since \"disk.qcow2\" was written, \
+                 and the two do not fit any more; write that anew from the overlay it was \
+                 cloned from"
+            );
+            dir.tool("clone disk.qcow2 other.qcow2").fails(1, &problem);
+            let exec = dir.tool("exec --disk A=disk.qcow2 -- true");
+            exec.fails(1, &format!("disk A: {problem}"));
+            // A disk made by other means on top of it is no better.
+            dir.tool("create -q -b disk.qcow2 top.qcow2").ok();
+            let problem = problem.replace("\"disk.qcow2\"", "\"top.qcow2\"");
+            let problem = problem.replace("since \"top.qcow2\"", "since \"disk.qcow2\"");
+            dir.tool("clone top.qcow2 other.qcow2").fails(1, &problem);
+        }
+    }
+}
+
+#[test]
+fn a_disk_in_the_way_that_has_become_useless_is_told_from_others() {
+    let dir = disk();
+    dir.tool("clone v2.qcow2 disk.qcow2").ok(); // it is there already
+    touch(&dir, "node.img", Duration::from_secs(1));
+    let message = format!(
+        "\"disk.qcow2\" exists, and its base {} has changed since it was written; \
+         --force replaces it, and what was written to it is lost",
+        real(&dir, "node.img")
+    );
+    dir.tool("clone v2.qcow2 disk.qcow2").fails(1, &message);
+    dir.tool("clone --force v2.qcow2 disk.qcow2").ok();
+    let again = dir.tool("clone v2.qcow2 disk.qcow2").ok();
+    assert!(again.contains("is there already"), "{again}");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_no_permission() {
+    let dir = disk();
+    let mut bytes = dir.read("disk.qcow2");
+    let start = bytes.windows(4).position(|window| window == b"RQ2B");
+    bytes[start.expect("the record") + 11] = 2; // its version
+    dir.write("disk.qcow2", &bytes);
+    let problem = "corrupt qcow2 image: version of the record of bases is 2 (0x2)";
+    let info = dir.tool("info disk.qcow2").ok();
+    assert!(info.contains(&format!("warning: {problem}\n")), "{info}");
+    let json = dir.tool("info --output json disk.qcow2").ok();
+    assert!(json.contains("\"state\": \"unknown\""), "{json}");
+    dir.tool("clone disk.qcow2 other.qcow2").fails(
+        1,
+        &format!(
+            "\"disk.qcow2\": {problem} in \"disk.qcow2\", so its base may have changed; \
+             write that anew from the overlay it was cloned from"
+        ),
+    );
+}
+
+#[test]
+fn a_disk_whose_base_is_gone_can_still_be_described() {
+    let dir = disk();
+    fs::remove_file(dir.path("node.img")).expect("remove");
+    let info = dir.tool("info disk.qcow2").ok();
+    assert!(info.contains("\nwarning: in "), "{info}");
+    assert!(info.contains("No such file or directory"), "{info}");
+}
+
+#[test]
+fn a_disk_stands_on_the_files_its_reader_will_find() {
+    // By the link v1.qcow2 stands on node.img here, by its real path on another.
+    let dir = Dir::new();
+    fs::create_dir(dir.path("real")).expect("mkdir");
+    dir.sparse("node.img", 1 << 20);
+    dir.sparse("real/node.img", 1 << 20);
+    dir.tool("create -q -b node.img real/v1.qcow2").ok();
+    std::os::unix::fs::symlink("real/v1.qcow2", dir.path("v1.qcow2")).expect("symlink");
+    dir.tool("create -q -b v1.qcow2 v2.qcow2").ok();
+    dir.tool("clone v2.qcow2 disk.qcow2").fails(
+        1,
+        &format!(
+            "\"v2.qcow2\": its base is \"node.img\" by the path given, but {} by its real path \
+             {}; symbolic links must not part an overlay from its base",
+            real(&dir, "real/node.img"),
+            real(&dir, "real/v1.qcow2"),
+        ),
+    );
+}
