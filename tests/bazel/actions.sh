@@ -1,10 +1,10 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
 # What an overlay costs a build: where size and format of the base are known, nothing.
 
 # The names of the input files of the action that makes the target "$1".
 inputs() {
   bazel aquery --include_commandline=false "mnemonic(Qcow2Create, $1)" 2>/dev/null |
-    sed -nE 's/^ *Inputs: \[(.*)\]$/\1/p'
+    sed -nE 's/^ *Inputs: \[(.*)\]$/\1/p' | sort -u
 }
 
 a_base_of_known_size_and_format_is_no_input() {
@@ -70,7 +70,7 @@ the_bytes_depend_on_the_target_alone() {
   cp -r "${workspace%/*}" "$work/copy"
   find "$work/copy" -maxdepth 2 -name 'bazel-*' -delete
   (
-    cd "$work/copy/matrix"
+    cd "$work/copy/matrix" || exit
     other=("$root/bazelw" --output_user_root="$work/other")
     "${other[@]}" build //... >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
     hashes "$PWD" >"$work/hashes"

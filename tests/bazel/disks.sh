@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
 # qcow2_test under the real Bazel: private disks, whatever happens to the test.
 
 # Runs tests, which are tagged manual, and keeps what Bazel says in $work/log.

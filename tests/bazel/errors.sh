@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
 # Mistakes that Bazel finds before a rule is analysed, or an action finds in a file. Those that
 # the rules find are in ../rules.
 

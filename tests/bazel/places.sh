@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
 # Opens an overlay of every kind of base in every place where it can be met, and prints
 # the table of the README. Each cell is real QEMU tools comparing the overlay with its base.
 
@@ -19,7 +19,7 @@ readonly ROWS=(
 
 declare -A cells
 
-row_name() { sed 's/ *|.*//' <<<"$1"; }
+row_name() { echo "${1%%[ |]*}"; }
 
 # A column: tests with a strategy. Asserts that Bazel used it and did not fall back.
 test_place() {

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
 # A workspace that registers its own build of the tool needs no Rust.
 
 no_rust_is_fetched_or_built() {

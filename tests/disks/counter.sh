@@ -4,7 +4,7 @@ readonly boot=$1
 
 # The guest reboots once, for the byte it is sent.
 said=$(printf r | "$boot" "$NODE_BLOCKDEV" NODE | tr -d '\r')
-diff - <<<"$said" <<END
+diff <(printf "%s\n" "$said") - <<END
 marker: rules_qcow2 demo node
 counter: 1
 sectors: 00200000

@@ -4,7 +4,7 @@ readonly boot=$1
 
 # 4 GiB in sectors of 512 bytes, and still the base's marker.
 said=$("$boot" "$GROWN_BLOCKDEV" GROWN </dev/null | tr -d '\r')
-diff - <<<"$said" <<END
+diff <(printf "%s\n" "$said") - <<END
 marker: rules_qcow2 demo node
 counter: 1
 sectors: 00800000
