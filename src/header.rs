@@ -182,6 +182,7 @@ impl Header {
         let mut bytes = Vec::new();
         reader.take(V2_LENGTH as u64).read_to_end(&mut bytes)?;
         let cluster_size = 1 << check_start(&bytes)?;
+        bytes.reserve(cluster_size as usize); // so that it is read at once
         reader
             .take(cluster_size - bytes.len() as u64)
             .read_to_end(&mut bytes)?;

@@ -19,6 +19,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A [`FreshDisk`] is one that can be written anywhere, like an image that is there.
+//! It has a [`Record`] of what it stands on, because data that was written on top of
+//! one file does not fit another.
+//!
 //! References to files and functions, `block/qcow2.c`, are to QEMU 10.0.2; "the
 //! specification" is QEMU's `docs/interop/qcow2.rst`.
 

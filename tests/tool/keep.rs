@@ -1,12 +1,14 @@
 //! `exec --keep`: the disks of a test stay with what else it leaves.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use qcow2_overlay::{chain, Record};
 
 use crate::common::{Dir, Run};
 use crate::exec::{by_hand, in_bazel, left, overlay};
+use crate::signals::{send, start, WAIT};
 
 /// `exec` in Bazel with two disks and `script`.
 fn keep(dir: &Dir, when: &str, script: &str) -> Command {
@@ -65,6 +67,17 @@ fn a_failure_keeps_the_disks_and_a_success_does_not() {
     assert_eq!((killed.status, &killed.stderr[..]), (None, ""));
     assert_eq!(outputs(&dir), ["disks", "disks.2"]);
     kept(&dir, "disks.2");
+    assert_eq!(left(&dir), 0);
+}
+
+#[test]
+fn a_test_that_is_told_to_stop_keeps_its_disks() {
+    // As Bazel does at a timeout, some time before it kills.
+    let dir = overlay();
+    let (mut child, _stdout) = start(&mut keep(&dir, "on-failure", WAIT));
+    send("TERM", &child);
+    assert_eq!(child.wait().expect("a status").signal(), Some(15));
+    kept(&dir, "disks");
     assert_eq!(left(&dir), 0);
 }
 

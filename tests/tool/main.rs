@@ -9,4 +9,5 @@ mod info;
 mod keep;
 mod reference;
 mod runner;
+mod signals;
 mod stale;

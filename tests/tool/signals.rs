@@ -1,0 +1,92 @@
+//! `exec` and signals: what reaches the command, and what is left when it ends by one.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+
+use crate::common::{tool, Run};
+use crate::exec::{by_hand, in_bazel, left, overlay, shell, started_by};
+
+/// Starts a command and waits for its first line, `ready`.
+pub fn start(command: &mut Command) -> (Child, BufReader<impl Read>) {
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("a line");
+    assert_eq!(line, "ready\n");
+    (child, stdout)
+}
+
+pub fn send(signal: &str, child: &Child) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("kill -{signal} {}", child.id())]);
+    assert!(shell.status().expect("it runs").success());
+}
+
+pub const WAIT: &str = "echo ready; while :; do sleep 0.01; done";
+
+#[test]
+fn a_signal_reaches_the_command_and_nothing_is_left() {
+    for signal in ["TERM", "HUP", "USR1", "USR2"] {
+        let dir = overlay();
+        let script = format!("trap 'echo got it; exit 9' {signal}; {WAIT}");
+        let (mut child, mut stdout) = start(&mut by_hand(&dir, &shell(&script)));
+        assert_eq!(left(&dir), 1);
+        send(signal, &child);
+        let mut rest = String::new();
+        stdout.read_to_string(&mut rest).expect("the rest");
+        assert_eq!(rest, "got it\n", "{signal}");
+        assert_eq!(child.wait().expect("a status").code(), Some(9), "{signal}");
+        assert_eq!(left(&dir), 0, "{signal}");
+    }
+}
+
+#[test]
+fn signals_of_the_terminal_are_left_to_the_command() {
+    for signal in ["INT", "QUIT"] {
+        let dir = overlay();
+        let script = format!("trap 'exit 9' TERM; {WAIT}");
+        // What a shell starts in the background ignores them.
+        let tool = tool();
+        let starter = ["env", "--default-signal=INT,QUIT"];
+        let starter = [&starter[..], &[tool.to_str().expect("UTF-8")]].concat();
+        let (mut child, _stdout) = start(&mut started_by(&dir, &starter, &shell(&script)));
+        send(signal, &child);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert_eq!(child.try_wait().expect("a status"), None, "{signal}");
+        send("TERM", &child);
+        assert_eq!(child.wait().expect("a status").code(), Some(9), "{signal}");
+        assert_eq!(left(&dir), 0, "{signal}");
+    }
+}
+
+#[test]
+fn the_end_by_a_signal_is_that_of_the_command() {
+    // Not INT: what a shell starts in the background ignores it.
+    for (signal, number) in [("KILL", 9), ("TERM", 15), ("ABRT", 6), ("USR1", 10)] {
+        for bazel in [false, true] {
+            let dir = overlay();
+            let script = format!("kill -{signal} $$");
+            let mut command = match bazel {
+                true => in_bazel(&dir, &shell(&script)),
+                false => by_hand(&dir, &shell(&script)),
+            };
+            let status = command.status().expect("it runs");
+            assert_eq!(status.signal(), Some(number), "{bazel}");
+            assert_eq!(left(&dir), usize::from(bazel));
+        }
+    }
+}
+
+#[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    // As nohup(1) does it.
+    let dir = overlay();
+    let tool = tool();
+    let script = "trap '' HUP; exec \"$0\" \"$@\"";
+    let starter = ["sh", "-c", script, tool.to_str().expect("UTF-8")];
+    let script = "kill -HUP $$; kill -HUP $PPID; echo alive";
+    let mut nohup = started_by(&dir, &starter, &shell(script));
+    assert_eq!(Run::of(&mut nohup).ok(), "alive\n");
+    assert_eq!(left(&dir), 0);
+}
