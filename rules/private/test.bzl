@@ -1,5 +1,6 @@
 """`qcow2_test`: an executable as a test with fresh writable disks."""
 
+load(":environment.bzl", "ExecutableEnvironmentInfo", "executable_environment", "expanded")
 load(":errors.bzl", "rule_error", "shown")
 load(":providers.bzl", "Qcow2Info")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
@@ -46,11 +47,9 @@ def _variables(disks):
 
 def _environment(ctx, disks):
     """The environment of the test, without what clashes."""
-    given = ctx.attr.test[RunEnvironmentInfo] if RunEnvironmentInfo in ctx.attr.test else None
-    environment = dict(given.environment) if given else {}
-    inherited = list(given.inherited_environment) if given else []
-    for name, value in ctx.attr.env.items():
-        value = ctx.expand_location(value, ctx.attr.data)
+    given = ctx.attr.test[ExecutableEnvironmentInfo]
+    environment = dict(given.environment)
+    for name, value in expanded(ctx, ctx.attr.env, ctx.attr.data).items():
         if environment.get(name, value) != value:
             rule_error(ctx, "env", "{} is {}, but {} sets it to {}: leave one of them out".format(
                 name,
@@ -62,7 +61,7 @@ def _environment(ctx, disks):
     variables = _variables(disks)
     if len(variables) > len({name: None for name in variables}):
         rule_error(ctx, "disks", "the name of one is that of another with _BLOCKDEV: give other names")
-    inherited.extend(ctx.attr.env_inherit)
+    inherited = given.inherited + ctx.attr.env_inherit
     for name in variables:
         if name in environment or name in inherited:
             rule_error(ctx, "disks", "{} is in the environment of the test already: give the disk another name".format(name))
@@ -125,6 +124,7 @@ _qcow2_test = rule(
         ),
         "test": attr.label(
             doc = "The executable to run.",
+            aspects = [executable_environment],
             cfg = "target",
             executable = True,
             mandatory = True,

@@ -17,10 +17,8 @@ a_test_with_disks_is_like_any_test() {
   INHERITED="from outside" run_tests //disks:as_any_test --spawn_strategy=local ||
     { cat "$work/log"; fail "local"; }
   INHERITED="from outside" run_tests //disks:as_any_test || { cat "$work/log"; fail "sandbox"; }
-  INHERITED="from outside" run_tests //disks:as_any_test --noenable_runfiles --spawn_strategy=local &&
-    fail "without runfiles its own runfiles cannot be there"
   must build //disks:all
-  run_tests //disks:incompatible_test //disks:private_test
+  run_tests //disks/... //disks:private_test || { cat "$work/log"; fail "with one that is skipped"; }
   grep -qE '^//disks:incompatible_test +SKIPPED' "$work/log" || fail "not skipped"
 }
 

@@ -1,0 +1,52 @@
+"""The environment that the rule of an executable asks for."""
+
+visibility("//rules/private")
+
+ExecutableEnvironmentInfo = provider(
+    doc = "What `bazel run` of an executable, or `bazel test`, sets.",
+    fields = {
+        "environment": "dict of string to string: variables.",
+        "inherited": "list of string: variables to hand on.",
+    },
+)
+
+def expanded(ctx, environment, targets):
+    """An environment whose values are written as in a rule's attribute `env`.
+
+    Args:
+      ctx: the context of a rule or an aspect.
+      environment: dict of string to string.
+      targets: what `$(rootpath)` and the like may name. `$(location)` means
+        `$(rootpath)`: a test finds nothing by the path that it has in the build.
+
+    Returns:
+      The environment to set.
+    """
+    return {
+        name: ctx.expand_location(
+            value.replace("$(location ", "$(rootpath ").replace("$(locations ", "$(rootpaths "),
+            targets,
+        )
+        for name, value in environment.items()
+    }
+
+def _executable_environment_impl(target, ctx):
+    if RunEnvironmentInfo in target:
+        info = target[RunEnvironmentInfo]
+        return [ExecutableEnvironmentInfo(
+            environment = info.environment,
+            inherited = info.inherited_environment,
+        )]
+    if ctx.rule.kind not in ["sh_binary", "sh_test"]:
+        return [ExecutableEnvironmentInfo(environment = {}, inherited = [])]
+
+    # In Bazel 7 these are Bazel's own rules, which provide nothing.
+    return [ExecutableEnvironmentInfo(
+        environment = expanded(ctx, ctx.rule.attr.env, ctx.rule.attr.data),
+        inherited = getattr(ctx.rule.attr, "env_inherit", []),
+    )]
+
+executable_environment = aspect(
+    implementation = _executable_environment_impl,
+    doc = "Finds the environment of an executable.",
+)
