@@ -6,8 +6,7 @@
         node.power_off()
 
 A disk is a value for QEMU's option -blockdev. The first is the node's own, with its
-root file system, /dev/nvme0n1 inside; the next is /dev/nvme0n2. What the node said is
-in <name>.log among the undeclared outputs of the test.
+root file system, /dev/nvme0n1 inside; the next is /dev/nvme0n2.
 """
 
 import json
@@ -33,8 +32,8 @@ class Node:
 
     def __init__(self, name, kernel, disks, *qemu_arguments):
         self.name = name
-        self._said = b""
-        self._log = open(os.path.join(_log_directory(), name + ".log"), "ab")
+        self._said = b""  # all that came from the console
+        self._read = 0  # how much of it was made use of
         # NVMe: Debian's cloud kernel has the driver built in, so that it starts
         # without an initial RAM disk. setpriv: QEMU must not outlive the test,
         # however that ends.
@@ -94,37 +93,32 @@ class Node:
         self._qemu.wait()
         self._qemu.stdin.close()
         self._qemu.stdout.close()
-        self._log.close()
 
     def _send(self, line):
         self._qemu.stdin.write(line.encode() + b"\n")
         self._qemu.stdin.flush()
 
     def _read_until(self, marker, timeout):
-        """What the node says up to the marker; None: until QEMU ends."""
+        """What the node says up to the marker. Without one, waits until QEMU ends."""
         deadline = time.monotonic() + timeout
         console = self._qemu.stdout.fileno()
-        while marker is None or marker not in self._said:
+        while marker is None or marker not in self._said[self._read :]:
             left = max(0, deadline - time.monotonic())
             if not select.select([console], [], [], left)[0]:
-                raise self._error(f"nothing came within {timeout} s")
+                end = "its end" if marker is None else repr(marker.decode().strip())
+                raise self._error(f"{end} did not come within {timeout} s")
             said = os.read(console, 65536)
             if not said and marker is None:
                 break
             if not said:
                 raise self._error("QEMU has ended")
             self._said += said
-            self._log.write(said)
-            self._log.flush()
         if marker is None:
-            return self._said
-        before, _, self._said = self._said.partition(marker)
+            return
+        end = self._said.index(marker, self._read)
+        before, self._read = self._said[self._read : end], end + len(marker)
         return before
 
     def _error(self, problem):
-        said = self._said[-2000:].decode(errors="replace")
+        said = self._said[-4000:].decode(errors="replace")
         return GuestError(f"{self.name}: {problem}; its console: {said}")
-
-
-def _log_directory():
-    return os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR") or os.environ.get("TMPDIR", "/tmp")

@@ -125,8 +125,10 @@ def add(tar, name, source):
     elif os.path.islink(source):
         entry.type, entry.linkname = tarfile.SYMTYPE, os.readlink(source)
     else:
-        status = os.stat(source)
-        entry.mode, entry.size = status.st_mode & 0o755, status.st_size
+        entry.size = os.path.getsize(source)
+        # By its place: Bazel does not rebuild for a change of mode.
+        executable = name.startswith(("usr/bin/", "usr/sbin/", "usr/lib/"))
+        entry.mode = 0o755 if executable else 0o644
         with open(source, "rb") as file:
             tar.addfile(entry, file)
         return
