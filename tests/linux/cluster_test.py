@@ -33,7 +33,7 @@ class ClusterTest(unittest.TestCase):
     def test_cluster(self):
         nodes = self.start(1, 2, 3)
         for node in nodes:
-            node.output("mkfs.ext4 -q /dev/nvme0n2 && mount /dev/nvme0n2 /data")
+            node.output("mkfs.ext4 -q /dev/disk2 && mount /dev/disk2 /data")
             write(node, "/root", "/data")
 
         self.loses_power(nodes[0])
@@ -55,18 +55,18 @@ class ClusterTest(unittest.TestCase):
 
         (node,) = self.start(1)
         self.assertIn("recovery complete", node.output("dmesg | grep EXT4-fs"))
-        node.output("mount /dev/nvme0n2 /data")
+        node.output("mount /dev/disk2 /data")
         check(self, node, "/root", "/data")
-        node.output("umount /data && e2fsck -fn /dev/nvme0n2")
-        node.output("mount -o remount,ro / && e2fsck -fn /dev/nvme0n1p1")
+        node.output("umount /data && e2fsck -fn /dev/disk2")
+        node.output("mount -o remount,ro / && e2fsck -fn /dev/disk1p1")
         node.power_off()
 
     def grows(self, node):
         """A disk larger than its image: the node takes the room into use as it runs."""
         size = "findmnt --bytes --noheadings --output SIZE /"
         before = int(node.output(size))
-        node.output("echo ', +' | sfdisk --quiet --no-reread --force --partno 1 /dev/nvme0n1")
-        node.output("partx --update /dev/nvme0n1 && resize2fs /dev/nvme0n1p1")
+        node.output("echo ', +' | sfdisk --quiet --no-reread --force --partno 1 /dev/disk1")
+        node.output("partx --update /dev/disk1 && resize2fs /dev/disk1p1")
         self.assertGreater(int(node.output(size)), before + 900_000_000)
 
 

@@ -6,7 +6,7 @@
         node.power_off()
 
 A disk is a value for QEMU's option -blockdev. The first is the node's own, with its
-root file system, /dev/nvme0n1 inside; the next is /dev/nvme0n2.
+root file system, /dev/disk1 inside; the next is /dev/disk2.
 """
 
 import json
@@ -17,7 +17,7 @@ import time
 
 # The second line spares an emulated CPU a quarter of its work; none of it is of use here.
 KERNEL_ARGUMENTS = (
-    "root=/dev/nvme0n1p1 rootwait ro init=/usr/sbin/init console=ttyS0 quiet panic=-1 "
+    "root=PARTLABEL=root rootwait ro init=/usr/sbin/init console=ttyS0 panic=-1 "
     "nokaslr mitigations=off tsc=reliable no_timer_check cryptomgr.notests"
 )
 READY = b"node ready\n"
@@ -40,7 +40,8 @@ class Node:
         command = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"]
         command += ["-accel", "tcg", "-machine", "q35", "-m", "256"]
         command += ["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"]
-        command += ["-serial", "stdio", "-kernel", kernel, "-append", KERNEL_ARGUMENTS]
+        command += ["-serial", "stdio", "-kernel", kernel]
+        command += ["-append", f"{KERNEL_ARGUMENTS} disks={len(disks)}"]
         command += ["-device", "nvme,serial=node"]
         for number, disk in enumerate(disks, start=1):
             blockdev = disk | {"node-name": f"disk{number}"}

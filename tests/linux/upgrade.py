@@ -22,7 +22,7 @@ def main(tool, kernel, base, package, overlay):
     clock = ["-rtc", "base=2020-01-02,clock=vm"]
     with Node("upgrade", kernel, [disk, read_only(package)], *clock) as node:
         node.wait_ready()
-        node.output("tar --extract --file /dev/nvme0n2 --directory /")
+        node.output("tar --extract --file /dev/disk2 --directory /")
         node.power_off()
 
 

@@ -29,7 +29,7 @@ class UpgradeTest(unittest.TestCase):
             # What one writes over the upgrade is its own.
             new.output("echo changed > /etc/node-release")
             for node in (old, new):
-                node.output("mount -o remount,ro / && e2fsck -fn /dev/nvme0n1p1")
+                node.output("mount -o remount,ro / && e2fsck -fn /dev/disk1p1")
                 node.power_off()
         self.assertEqual(os.stat(V2).st_mtime_ns, before)
 
