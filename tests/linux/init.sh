@@ -13,7 +13,7 @@ mount -o remount,rw /
 
 # The kernel numbers disks as it happens to find them: /dev/disk1, /dev/disk2 and so on
 # are in QEMU's order. How many there are is in $disks, from the kernel's command line.
-until found=(/sys/block/nvme*/nsid) && ((${#found[@]} == disks)); do sleep 0.1; done
+until found=(/sys/block/nvme*/nsid) && ((${#found[@]} == ${disks:?})); do sleep 0.1; done
 for device in /sys/block/nvme*; do
   number=$(<"$device/nsid")
   ln -s "${device##*/}" "/dev/disk$number"

@@ -40,9 +40,10 @@ node_upgrade = rule(
 Boots a node on an overlay of `base`, installs `package` in it, and keeps the overlay as
 `<name>.qcow2`: a `qcow2_overlay` can stand on it.
 
-The same inputs give the same files, but not the same bytes: the kernel gives inodes
-random generation numbers and chooses blocks as its threads run, and the file system
-counts how long it was mounted. Dates are near the fixed one at which the clock starts.
+The same inputs give the same files in the same places, but not the same bytes: about a
+kilobyte differs, in what the guest's kernel draws at random or takes from its clock
+(generation numbers and times of inodes, the journal, the counters of the superblock, and
+their checksums). The clock starts at a fixed date.
 """,
     attrs = {
         "base": attr.label(
