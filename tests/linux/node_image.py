@@ -73,7 +73,10 @@ def main(image, size, *files):
 def contents(files):
     """What the node holds: path in it -> path here, None for an empty directory."""
     names = dict.fromkeys(EMPTY)
-    for path in programs_and_libraries() + trees():
+    below_trees = trees()
+    linked = programs() + [path for path in below_trees if path.endswith(".so")]
+    steps = [step for path in linked + libraries(linked) for step in links_and_file(path)]
+    for path in below_trees + steps:
         names[path.lstrip("/")] = path
     for file in files:
         name, _, source = file.partition("=")
@@ -84,14 +87,18 @@ def contents(files):
     return names | {name: os.path.join("/", name) for name in LINKS}
 
 
-def programs_and_libraries():
-    programs = [shutil.which(program) for program in PROGRAMS]
-    if None in programs:
-        sys.exit(f"there is no {PROGRAMS[programs.index(None)]} here")
+def programs():
+    found = [shutil.which(program) for program in PROGRAMS]
+    if None in found:
+        sys.exit(f"there is no {PROGRAMS[found.index(None)]} here")
+    return found
+
+
+def libraries(paths):
+    """What these programs and libraries are linked with."""
     # It fails for a script, which is no matter.
-    said = subprocess.run(["ldd", *programs], capture_output=True, text=True).stdout
-    libraries = {word for word in said.split() if word[0] == "/" and word[-1] != ":"}
-    return [step for path in programs + sorted(libraries) for step in links_and_file(path)]
+    said = subprocess.run(["ldd", *paths], capture_output=True, text=True).stdout
+    return sorted({word for word in said.split() if word[0] == "/" and word[-1] != ":"})
 
 
 def links_and_file(path):
@@ -104,7 +111,7 @@ def links_and_file(path):
 
 def trees():
     paths = []
-    for tree in TREES:
+    for tree in filter(os.path.exists, TREES):
         paths.append(tree)
         for directory, subdirectories, files in os.walk(tree):
             # Python writes these when it pleases.
