@@ -65,7 +65,10 @@ class Node:
         self._read_until(READY, timeout)
 
     def run(self, command, timeout=120):
-        """Runs one line of bash; returns its exit status and what it wrote."""
+        """Runs one line of bash; returns its exit status and what it wrote.
+
+        After a timeout the node is of no more use: the line still runs.
+        """
         if "\n" in command:
             raise ValueError(f"more than one line: {command!r}")
         self._send(command)
