@@ -1,0 +1,103 @@
+# shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
+# What goes over the network for an overlay of a base of 1 GB, and for a test on it: the
+# relay's counters. Prints the table of the README.
+
+big() {
+  local package="$workspace/big"
+  mkdir -p "$package"
+  echo "a large image" >"$package/source.img"
+  # Sparse on this disk. Bazel and the cache know no holes.
+  truncate -s 1G "$package/source.img"
+  cat >"$package/BUILD.bazel" <<'END'
+load("@rules_qcow2//rules:defs.bzl", "qcow2_overlay", "qcow2_test")
+
+genrule(
+    name = "built_image",
+    outs = ["built.img"],
+    cmd = "echo a large image > $@; truncate -s 1G $@",
+)
+
+[
+    (
+        qcow2_overlay(
+            name = name,
+            backing = image,
+        ),
+        qcow2_overlay(
+            name = name + "_declared",
+            size = "1G",
+            backing = image,
+            backing_format = "raw",
+        ),
+        qcow2_test(
+            name = name + "_test",
+            size = "small",
+            args = ["private"],
+            disks = {"DISK": name + "_declared"},
+            test = "//disks:script",
+        ),
+    )
+    for name, image in [
+        ("source", "source.img"),
+        ("built", ":built_image"),
+    ]
+]
+END
+}
+
+amount() {
+  if (($1 < 1 << 20)); then
+    echo "$((($1 + 1023) / 1024)) KB"
+  elif (($1 < 1 << 30)); then
+    echo "$(($1 >> 20)) MB"
+  else
+    echo "$(($1 >> 30)) GB"
+  fi
+}
+
+# Runs Bazel and adds a line to the table. Fails if another amount was moved than is
+# expected each way: `little`, or the `base`.
+row() {
+  local what=$1 expected=$2 before up down got
+  shift 2
+  must clean
+  before=$(wc -l <"$work/store/calls")
+  must "$@"
+  # The relay counts a call when it is over.
+  sleep 0.3
+  read -r up down < <(tail -n "+$((before + 1))" "$work/store/calls" |
+    awk '{ up += $2; down += $3 } END { print up + 0, down + 0 }')
+  printf '| %s | %s | %s |\n' "$what" "$(amount "$up")" "$(amount "$down")" >>"$work/table"
+  for got in "$up" "$down"; do
+    if ((got < 1 << 20)); then echo little; elif ((got >= 1 << 30)); then echo base; else echo "$got"; fi
+  done | paste -sd ' ' | diff <(echo "$expected") - || fail "$what: $up bytes up, $down down"
+}
+
+no_byte_of_a_base_is_moved_that_need_not() {
+  local minimal=(--config=remote --remote_download_minimal)
+  # The tool and what every test has are in the cache, as they are everywhere after the first build.
+  must test --config=remote //disks:private_test
+  cat >"$work/table" <<'END'
+| base of 1 GB | | uploaded | downloaded |
+|---|---|--:|--:|
+END
+  row "source file | overlay, size and format declared" "little little" build --config=remote //big:source_declared
+  row "source file | overlay, not declared, base not in the cache" "base little" build --config=remote //big:source
+  row "source file | overlay, not declared, base in the cache" "little little" build --config=remote //big:source
+  row "source file | test, base in the cache" "little little" test --config=remote //big:source_test
+  row "built remotely | overlay, size and format declared, \`--remote_download_minimal\`" "little little" build "${minimal[@]}" //big:built_declared
+  row "built remotely | overlay, not declared, \`--remote_download_minimal\`" "little little" build "${minimal[@]}" //big:built
+  row "built remotely | test" "little little" test --config=remote //big:built_test
+  row "built remotely | \`bazel build\` or \`bazel run\` of the overlay itself: with its base" "little base" build --config=cached //big:built_declared
+  echo "another large image" >"$workspace/big/source.img"
+  truncate -s 1G "$workspace/big/source.img"
+  row "source file | test, base not in the cache" "base little" test --config=remote //big:source_test
+  cat "$work/table"
+  grep '^|' "$work/table" | while read -r line; do
+    grep -qxF -- "$line" "$root/README.md" || fail "not in the README: $line"
+  done
+}
+
+big
+check no_byte_of_a_base_is_moved_that_need_not
+rm -r "$workspace/big"

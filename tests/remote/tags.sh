@@ -1,0 +1,63 @@
+# shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
+# Where actions run is the user's to say: tags, exec_properties and Bazel's options.
+
+tagged() {
+  mkdir -p "$workspace/tagged"
+  cat >"$workspace/tagged/BUILD.bazel" <<'END'
+load("@rules_qcow2//rules:defs.bzl", "qcow2_image", "qcow2_overlay", "qcow2_test")
+
+qcow2_overlay(
+    name = "overlay",
+    backing = "//:source.img",
+    tags = ["no-remote-exec"],
+)
+
+qcow2_image(
+    name = "image",
+    size = "1M",
+    exec_properties = {"OSFamily": "linux"},
+    tags = ["no-remote"],
+)
+
+qcow2_test(
+    name = "test",
+    size = "small",
+    args = ["private"],
+    disks = {"DISK": "//:same_package"},
+    tags = ["no-remote-exec"],
+    test = "//disks:script",
+)
+END
+}
+
+# The execution requirements of an image of the package.
+requirements() {
+  bazel aquery --include_commandline=false "mnemonic(Qcow2Create, //tagged:$1)" "${@:2}" 2>/dev/null |
+    sed -nE 's/^ *ExecutionInfo: \{(.*)\}$/\1/p'
+}
+
+tags_of_a_target_go_to_its_actions() {
+  local ran found
+  must build --config=remote //tagged:all //:same_package
+  must clean
+  must build --config=remote //tagged:image //tagged:overlay
+  ran=$(ran)
+  [[ $ran == *" 2 linux-sandbox"* && $ran != *remote* ]] || fail "images: $ran"
+  must test --config=remote //tagged:test
+  grep -qE 'processes:.* linux-sandbox' "$work/log" || fail "test: $(ran)"
+  found=$(requirements image)
+  [[ $found == *no-remote:* && $found == *OSFamily:\ linux* ]] || fail "$found"
+}
+
+nothing_is_required_that_cannot_be_undone() {
+  local found
+  found=$(requirements overlay)
+  [[ $found == "no-remote-exec: '', supports-path-mapping: ''" ]] || fail "$found"
+  found=$(requirements overlay --modify_execution_info=Qcow2Create=-supports-path-mapping,Qcow2Create=-no-remote-exec,Qcow2Create=+no-cache)
+  [[ $found == "no-cache: ''" ]] || fail "$found"
+}
+
+tagged
+check tags_of_a_target_go_to_its_actions
+check nothing_is_required_that_cannot_be_undone
+rm -r "$workspace/tagged"
