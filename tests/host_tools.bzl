@@ -1,17 +1,43 @@
-"""What of QEMU and strace this machine has, so that tests that need more are skipped visibly."""
+"""What this machine has of QEMU, strace and what a Linux guest is made of, so that tests that need more are skipped visibly."""
 
 _TOOLS = {
+    "LINUX_GUEST": ["mke2fs", "python3", "qemu-img", "qemu-system-x86_64", "setpriv", "sfdisk"],
     "QEMU_IMG": ["qemu-img", "qemu-io"],
     "QEMU_SYSTEM": ["qemu-system-x86_64", "qemu-img"],
     "STRACE": ["strace", "unshare"],
 }
 
+# What a guest of tests/linux boots with, in a kernel that comes without modules.
+_DRIVERS = ["/8250.ko", "/ext4.ko", "/nvme.ko"]
+
+def _find_kernel(repository_ctx):
+    """A kernel that has all of _DRIVERS built in; None if there is none."""
+    modules = repository_ctx.path("/usr/lib/modules")
+    for version in modules.readdir() if modules.exists else []:
+        kernel = version.get_child("vmlinuz")
+        builtin = version.get_child("modules.builtin")
+        if kernel.exists and builtin.exists:
+            drivers = repository_ctx.read(builtin)
+            if all([driver in drivers for driver in _DRIVERS]):
+                return kernel
+    return None
+
+def _can_read_tar(repository_ctx):
+    """Whether mke2fs, which loads this library when it meets an archive, will find it."""
+    program = "import ctypes; ctypes.CDLL('libarchive.so.13')"
+    return repository_ctx.execute(["python3", "-c", program]).return_code == 0
+
 def _host_tools_impl(repository_ctx):
     lines = ['"""Values for `target_compatible_with` of tests that run these tools."""', ""]
+    kernel = _find_kernel(repository_ctx)
     for name, tools in _TOOLS.items():
         missing = [tool for tool in tools if not repository_ctx.which(tool)]
+        if name == "LINUX_GUEST" and not missing and not (kernel and _can_read_tar(repository_ctx)):
+            missing = ["a kernel, or libarchive"]
         lines.append("{} = {}".format(name, ["@platforms//:incompatible"] if missing else []))
-    repository_ctx.file("BUILD.bazel")
+    if kernel:
+        repository_ctx.symlink(kernel, "vmlinuz")
+    repository_ctx.file("BUILD.bazel", 'filegroup(name = "kernel", srcs = glob(["vmlinuz"], allow_empty = True), visibility = ["//visibility:public"])\n')
     repository_ctx.file("defs.bzl", "\n".join(lines) + "\n")
 
 host_tools = repository_rule(

@@ -1,0 +1,99 @@
+"""A cluster of three nodes on overlays of one image, each with a disk for its data."""
+
+import hashlib
+import json
+import os
+import subprocess
+import unittest
+from contextlib import ExitStack
+
+from disks import disk
+from guest import Node
+
+KERNEL = os.environ["KERNEL"]
+IMAGE = os.environ["NODE_IMAGE"]
+
+
+class ClusterTest(unittest.TestCase):
+    def setUp(self):
+        self.before = sha256(IMAGE)
+        self.disks = {n: [disk(f"NODE{n}"), disk(f"DATA{n}")] for n in (1, 2, 3)}
+        self.stack = ExitStack()
+        self.addCleanup(self.stack.close)
+
+    def start(self, *numbers):
+        """Starts nodes side by side: each boots while the others do."""
+        started = [Node(f"node{n}", KERNEL, self.disks[n]) for n in numbers]
+        for node in started:
+            self.stack.enter_context(node)
+        for node in started:
+            node.wait_ready()
+        return started
+
+    def test_cluster(self):
+        nodes = self.start(1, 2, 3)
+        for node in nodes:
+            node.output("mkfs.ext4 -q /dev/disk2 && mount /dev/disk2 /data")
+            write(node, "/root", "/data")
+
+        self.loses_power(nodes[0])
+        self.grows(nodes[2])
+
+        # The others were not touched by it, and none sees what another wrote.
+        for node in nodes[1:]:
+            check(self, node, "/root", "/data")
+            node.power_off()
+        for disks in self.disks.values():
+            for blockdev in disks:
+                check_image(blockdev["file"]["filename"])
+        self.assertEqual(sha256(IMAGE), self.before, "the image of the nodes was changed")
+
+    def loses_power(self, node):
+        """A node that loses its power comes back with all that was synced."""
+        node.output("echo half written > /root/lost; sync /root; (while :; do date; done) > /data/log &")
+        node.kill()
+
+        (node,) = self.start(1)
+        self.assertIn("recovery complete", node.output("dmesg | grep EXT4-fs"))
+        node.output("mount /dev/disk2 /data")
+        check(self, node, "/root", "/data")
+        node.output("umount /data && e2fsck -fn /dev/disk2")
+        node.output("mount -o remount,ro / && e2fsck -fn /dev/disk1p1")
+        node.power_off()
+
+    def grows(self, node):
+        """A disk larger than its image: the node takes the room into use as it runs."""
+        size = "findmnt --bytes --noheadings --output SIZE /"
+        before = int(node.output(size))
+        node.output("echo ', +' | sfdisk --quiet --no-reread --force --partno 1 /dev/disk1")
+        node.output("partx --update /dev/disk1 && resize2fs /dev/disk1p1")
+        self.assertGreater(int(node.output(size)), before + 900_000_000)
+
+
+def write(node, *directories):
+    """A file of its own in each of the directories, and the directory synced."""
+    for directory in directories:
+        node.output(f"for i in {{1..8}}; do echo {node.name} $i; done > {directory}/file; sync")
+
+
+def check(test, node, *directories):
+    expected = "".join(f"{node.name} {i}\n" for i in range(1, 9))
+    for directory in directories:
+        test.assertEqual(node.output(f"cat {directory}/file"), expected)
+
+
+def check_image(path):
+    """No error in the image; clusters that a power cut leaked are none."""
+    said = subprocess.run(["qemu-img", "check", "--output=json", path], capture_output=True)
+    report = json.loads(said.stdout)
+    if report.get("corruptions") or report["check-errors"]:
+        raise AssertionError(f"{path}: {report}")
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    unittest.main()
