@@ -34,7 +34,7 @@ class Setup:
         self.small = options.small
         self.rounds = options.rounds
         # Seconds after which a way sits out the rounds that are left.
-        self.limit = 3 if options.small else 60
+        self.limit = 3 if options.small else 30
 
 
 def main():

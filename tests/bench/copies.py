@@ -13,7 +13,7 @@ CLONE = "`qcow2-overlay clone`"
 EXEC = "`qcow2-overlay exec`, as in `qcow2_test`"
 
 # What copies must leave free, for others on this machine.
-RESERVE = 20 << 30
+RESERVE = 30 << 30
 
 
 def measure(setup):
@@ -84,7 +84,7 @@ def measure_case(setup, base, overlay, size, count):
             except RuntimeError:
                 left_out[name] = "not supported by this file system"
                 del ways[name]
-    times = in_turn(ways, setup.rounds or (3 if setup.small else 15), setup.limit)
+    times = in_turn(ways, setup.rounds or (3 if setup.small else 7), setup.limit)
     rows = {name: spread(times[name]) | {"bytes": taken[name]} for name in times}
     rows |= {name: {"left_out": reason} for name, reason in left_out.items()}
     return {"size": size, "count": count, "ways": {name: rows[name] for name in actions}}
