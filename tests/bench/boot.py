@@ -85,5 +85,5 @@ def tables(results):
     for kind, found in results["kinds"].items():
         times = [found[key][which] for key in ["made", "boot", "files", "large"] for which in ["median", "least"]]
         rows.append([kind, *map(time_text, times), bytes_text(found["bytes"])])
-    head = ["disk", "made", "least", "boot", "least", "1,000 small files", "least", "62 MiB file", "least", "written"]
+    head = ["disk", "made", "least", "boot", "least", "1,000 small files", "least", "62 MiB file", "least", "grows by"]
     return ["", *table(head, rows)]
