@@ -12,15 +12,17 @@ COPY = "raw copy"
 # Label -> options of the overlay.
 KINDS = {
     "overlay, defaults (64K)": "",
-    "extended_l2": "extended_l2=on",
-    "extended_l2, 128K": "extended_l2=on,cluster_size=128K",
-    "4K": "cluster_size=4K",
-    "2M": "cluster_size=2M",
+    "overlay, extended_l2": "extended_l2=on",
+    "overlay, extended_l2, 128K": "extended_l2=on,cluster_size=128K",
+    "overlay, clusters of 4K": "cluster_size=4K",
+    "overlay, clusters of 2M": "cluster_size=2M",
 }
+
+STEPS = ["made", "boot", "files", "large"]
 
 # What a node does when it is installed or upgraded: many small files, then a large one.
 FILES = "mkdir /root/t && for i in {{1..{0}}}; do echo $i > /root/t/$i; done && sync"
-LARGE = "dd if=/usr/lib/jvm/$(ls /usr/lib/jvm | tail -1)/lib/modules of=/root/large bs=1M count={0} conv=fsync 2>/dev/null"
+LARGE = "dd if=$(ls /usr/lib/jvm/*/lib/modules | tail -1) of=/root/large bs=1M count={0} conv=fsync 2>/dev/null"
 
 
 def make_disk(setup, base, options, path):
@@ -76,14 +78,17 @@ def measure_node(setup, base, options):
 
 
 def summary(runs):
-    found = {key: spread(sorted(run[key] for run in runs)) for key in ["made", "boot", "files", "large"]}
+    found = {step: spread(sorted(run[step] for run in runs)) for step in STEPS}
     return found | {"bytes": sorted(run["bytes"] for run in runs)[len(runs) // 2]}
 
 
 def tables(results):
     rows = []
     for kind, found in results["kinds"].items():
-        times = [found[key][which] for key in ["made", "boot", "files", "large"] for which in ["median", "least"]]
+        times = [found[step][which] for step in STEPS for which in ["median", "least"]]
         rows.append([kind, *map(time_text, times), bytes_text(found["bytes"])])
-    head = ["disk", "made", "least", "boot", "least", "1,000 small files", "least", "62 MiB file", "least", "grows by"]
+    head = ["disk"]
+    for name in ["made", "boot", "1,000 small files", "62 MiB file"]:
+        head += [name, "least"]
+    head.append("grows by")
     return ["", *table(head, rows)]

@@ -9,8 +9,8 @@ from measure import bytes_text, in_turn, on_disk, ratio_text, run, seconds_of, s
 TITLE = "Disks for a test"
 MIB = 1 << 20
 COPY = "`cp --sparse=never`"
-SPARSE_COPY = "`cp --reflink=never`, which keeps holes"
-REFLINK = "`cp --reflink=always`"
+SPARSE_COPY = "`cp` that keeps holes"
+REFLINK = "`cp --reflink`"
 CLONE = "`qcow2-overlay clone`"
 EXEC = "`qcow2-overlay exec`, as in `qcow2_test`"
 
