@@ -52,6 +52,7 @@ check() {
     echo "PASSED $1"
   else
     echo "FAILED $1"
+    # shellcheck disable=SC2034  # the scripts end with it
     failed=1
   fi
 }

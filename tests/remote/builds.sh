@@ -43,7 +43,7 @@ every_base_opens_in_a_remote_action() {
 }
 
 two_configurations_share_one_remote_action() {
-  local ran strip=(--config=cached --experimental_output_paths=strip)
+  local strip=(--config=cached --experimental_output_paths=strip)
   must build //:source_file "${strip[@]}" -c fastbuild
   must build //:source_file "${strip[@]}" -c opt
   came_from_the_cache

@@ -28,11 +28,12 @@ the_process_of_an_action_is_killed() {
   opens "$workspace/bazel-bin/slow/overlay.qcow2"
 }
 
-# With what it had in memory; what is in its store stays, as in any service.
+# With what it had in memory; what is in its store stays, as in any service. Bazel asks again
+# for the operation, then for the action, as often as it is told to.
 the_worker_dies_and_comes_back() {
   must clean
-  (runner >/dev/null && kill_all worker && start_worker) &
-  must build --config=remote //slow:overlay
+  (runner >/dev/null && kill_all worker && sleep 1 && start_worker) &
+  must build --config=remote --remote_retries=20 //slow:overlay
   wait $! || fail "nothing was killed"
   ran_remotely
   opens "$workspace/bazel-bin/slow/overlay.qcow2"
