@@ -1,0 +1,89 @@
+"""The boot of the Linux node of tests/linux, and work in it, on disks of several kinds."""
+
+import os
+import time
+
+from guest import Node
+from measure import bytes_text, on_disk, run, spread, table, time_text
+
+TITLE = "A Linux guest"
+COPY = "raw copy"
+
+# Label -> options of the overlay.
+KINDS = {
+    "overlay, defaults (64K)": "",
+    "extended_l2": "extended_l2=on",
+    "extended_l2, 128K": "extended_l2=on,cluster_size=128K",
+    "4K": "cluster_size=4K",
+    "2M": "cluster_size=2M",
+}
+
+# What a node does when it is installed or upgraded: many small files, then a large one.
+FILES = "mkdir /root/t && for i in {{1..{0}}}; do echo $i > /root/t/$i; done && sync"
+LARGE = "dd if=/usr/lib/jvm/$(ls /usr/lib/jvm | tail -1)/lib/modules of=/root/large bs=1M count={0} conv=fsync 2>/dev/null"
+
+
+def make_disk(setup, base, options, path):
+    """A disk on the base, or with options None a copy of it; as a value for -blockdev."""
+    file = {"driver": "file", "filename": str(path)}
+    if options is None:
+        run("cp", "--sparse=never", base, path)
+        return {"driver": "raw", "file": file}
+    extra = ["-o", options] if options else []
+    run(setup.tool, "create", "-q", "--force", "-b", base, "-F", "raw", *extra, path)
+    return {"driver": "qcow2", "file": file}
+
+
+def measure(setup):
+    base = os.path.realpath(setup.node_image)
+    kinds = {COPY: None} | KINDS
+    runs = {kind: [] for kind in kinds}
+    for _ in range(setup.rounds or (1 if setup.small else 5)):
+        for kind, options in kinds.items():
+            runs[kind].append(measure_node(setup, base, options))
+        kinds = dict(reversed(kinds.items()))
+    return {"kinds": {kind: summary(runs[kind]) for kind in [COPY, *KINDS]}}
+
+
+def measure_node(setup, base, options):
+    path = setup.directory / "node.disk"
+    count = 100 if setup.small else 1000
+    path.unlink(missing_ok=True)
+    start = time.monotonic()
+    disk = make_disk(setup, base, options, path)
+    made = time.monotonic()
+    os.sync()
+    before = on_disk(path)
+    clock = time.monotonic()
+    with Node("node", setup.kernel, [disk]) as node:
+        node.wait_ready()
+        ready = time.monotonic()
+        node.output(FILES.format(count))
+        files = time.monotonic()
+        node.output(LARGE.format(count // 16))
+        large = time.monotonic()
+        node.power_off()
+    os.sync()
+    found = {
+        "made": made - start,
+        "boot": ready - clock,
+        "files": files - ready,
+        "large": large - files,
+        "bytes": on_disk(path) - before,
+    }
+    path.unlink()
+    return found
+
+
+def summary(runs):
+    found = {key: spread(sorted(run[key] for run in runs)) for key in ["made", "boot", "files", "large"]}
+    return found | {"bytes": sorted(run["bytes"] for run in runs)[len(runs) // 2]}
+
+
+def tables(results):
+    rows = []
+    for kind, found in results["kinds"].items():
+        times = [found[key][which] for key in ["made", "boot", "files", "large"] for which in ["median", "least"]]
+        rows.append([kind, *map(time_text, times), bytes_text(found["bytes"])])
+    head = ["disk", "made", "least", "boot", "least", "1,000 small files", "least", "62 MiB file", "least", "grows by"]
+    return ["", *table(head, rows)]

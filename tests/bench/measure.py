@@ -1,0 +1,83 @@
+"""Runs ways to do the same thing in turn, and shows their times."""
+
+import os
+import statistics
+import subprocess
+import time
+
+
+def in_turn(ways, rounds, limit):
+    """The seconds each way took, sorted: name -> list.
+
+    A way is a function that returns its seconds. Round after round all are run, each
+    second time in the opposite order, so that what disturbs the machine disturbs all.
+    A slow way sits out once it took `limit` seconds in all; not before its third run,
+    if one takes less than twice that.
+    """
+    times = {name: [] for name in ways}
+    order = list(ways)
+    for _ in range(rounds):
+        for name in order:
+            runs = times[name]
+            if sum(runs) < limit or (len(runs) < 3 and max(runs) < 2 * limit):
+                runs.append(ways[name]())
+        order.reverse()
+    return {name: sorted(seconds) for name, seconds in times.items()}
+
+
+def seconds_of(action):
+    # What was written before is not to be paid for now.
+    os.sync()
+    start = time.monotonic()
+    action()
+    return time.monotonic() - start
+
+
+def run(*command, **options):
+    """Runs a command that must succeed and has nothing to say."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        stdin=options.pop("stdin", subprocess.DEVNULL),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        **options,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stdout[-2000:]}")
+    return done.stdout
+
+
+def on_disk(path):
+    """Bytes that a file, or all files below a directory, take on disk."""
+    if path.is_dir():
+        return sum(on_disk(entry) for entry in path.iterdir())
+    return path.stat().st_blocks * 512
+
+
+def spread(seconds):
+    """What is kept of the times of a way."""
+    return {"median": statistics.median(seconds), "least": seconds[0], "runs": len(seconds)}
+
+
+def time_text(seconds):
+    if seconds < 0.1:
+        return f"{1000 * seconds:.1f} ms"
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def bytes_text(number):
+    for unit in ["B", "KiB", "MiB"]:
+        if number < 1024:
+            return f"{number:.0f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"
+
+
+def ratio_text(ratio):
+    return f"{ratio:,.0f}" if ratio >= 20 else f"{ratio:.2g}" if ratio < 1 else f"{ratio:.1f}"
+
+
+def table(head, rows):
+    """Lines of a Markdown table; all columns but the first are numbers."""
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines]

@@ -1,0 +1,203 @@
+"""1,000 Bazel targets of several kinds: built from nothing, again, and after a change."""
+
+import os
+import shutil
+import subprocess
+import time
+
+from measure import ratio_text, run, spread, table, time_text
+
+TITLE = "Bazel targets"
+WRITE = "small file, `ctx.actions.write`"
+RUN = "small file, `ctx.actions.run` of `touch`"
+OVERLAY = "`qcow2_overlay`, size declared"
+UNDECLARED = "`qcow2_overlay`, size not declared"
+FAST = "the same with two flags"
+GENRULE = "`genrule` of `qemu-img create`"
+BIG = "on a 5 GiB source file, size declared"
+BIG_UNDECLARED = "on a 5 GiB source file, not declared"
+
+# Label -> the package, its head, and a target; {size} is what a change changes.
+SMALL_FILES = 'load("//:small_file.bzl", "{0}")\n'
+OVERLAYS = 'load("@rules_qcow2//rules:defs.bzl", "qcow2_overlay")\n'
+BASE = 'genrule(name = "base", outs = ["base.img"], cmd = "truncate -s 1M $@")\n'
+DECLARED = 'qcow2_overlay(name = "t{n}", backing = "%s", backing_format = "raw", size = "{size}")\n'
+PACKAGES = {
+    WRITE: ("write", SMALL_FILES.format("written_file"), 'written_file(name = "t{n}", content = "{size}")\n'),
+    RUN: ("run", SMALL_FILES.format("touched_file"), 'touched_file(name = "t{n}", content = "{size}")\n'),
+    OVERLAY: ("overlay", OVERLAYS + BASE, DECLARED % ":base"),
+    FAST: ("overlay", OVERLAYS + BASE, DECLARED % ":base"),
+    UNDECLARED: ("probed", OVERLAYS + BASE, 'qcow2_overlay(name = "t{n}", backing = ":base", cluster_size = "{cluster}")\n'),
+    GENRULE: (
+        "genrule",
+        BASE,
+        'genrule(name = "t{n}", srcs = [":base"], outs = ["t{n}.qcow2"],'
+        ' cmd = "qemu-img create -q -f qcow2 -b base.img -F raw $@ {size}")\n',
+    ),
+    BIG: ("big", OVERLAYS, DECLARED % "//:big.img"),
+    BIG_UNDECLARED: (
+        "big_probed",
+        OVERLAYS,
+        'qcow2_overlay(name = "t{n}", backing = "//:big.img", cluster_size = "{cluster}")\n',
+    ),
+}
+
+SMALL_FILE_BZL = '''
+"""Rules whose targets are one small file each."""
+
+def _written_file_impl(ctx):
+    out = ctx.actions.declare_file(ctx.label.name + ".txt")
+    ctx.actions.write(out, ctx.attr.content)
+    return [DefaultInfo(files = depset([out]))]
+
+written_file = rule(
+    implementation = _written_file_impl,
+    attrs = {"content": attr.string()},
+)
+
+def _touched_file_impl(ctx):
+    out = ctx.actions.declare_file(ctx.label.name + ".txt")
+    ctx.actions.run(
+        executable = ctx.executable._tool,
+        arguments = [out.path],
+        outputs = [out],
+        env = {"CONTENT": ctx.attr.content},
+    )
+    return [DefaultInfo(files = depset([out]))]
+
+touched_file = rule(
+    implementation = _touched_file_impl,
+    attrs = {
+        "content": attr.string(),
+        "_tool": attr.label(default = "//:touch", allow_single_file = True, executable = True, cfg = "exec"),
+    },
+)
+'''
+
+MODULE = """
+module(name = "bench")
+
+bazel_dep(name = "rules_qcow2")
+bazel_dep(name = "rules_shell", version = "0.3.0")
+
+register_toolchains("//:toolchain")
+"""
+
+ROOT_BUILD = """
+load("@rules_qcow2//rules:defs.bzl", "qcow2_toolchain")
+
+exports_files(["big.img", "touch"], visibility = ["//visibility:public"])
+
+qcow2_toolchain(name = "prebuilt", tool = "qcow2-overlay")
+
+toolchain(
+    name = "toolchain",
+    toolchain = ":prebuilt",
+    toolchain_type = "@rules_qcow2//rules:toolchain_type",
+)
+"""
+
+# No tree of runfiles for what is only built; no sandbox around the tool.
+FLAGS = {FAST: ["--nobuild_runfile_links", "--modify_execution_info=Qcow2Create=+no-sandbox"]}
+
+STEPS = ["cold", "again", "one change"]
+
+
+class Workspace:
+    """A workspace of its own, with an output base and a server of its own."""
+
+    def __init__(self, setup):
+        self.setup = setup
+        self.path = setup.directory / "workspace"
+        self.path.mkdir()
+        self.write("MODULE.bazel", MODULE)
+        self.write("BUILD.bazel", ROOT_BUILD)
+        self.write("small_file.bzl", SMALL_FILE_BZL)
+        shutil.copy(setup.tool, self.path / "qcow2-overlay")
+        shutil.copy(shutil.which("touch"), self.path / "touch")
+        shutil.copy(setup.workspace / ".bazelrc", self.path / ".bazelrc")
+        with open(self.path / ".bazelrc", "a") as bazelrc:
+            bazelrc.write(f"common --override_module=rules_qcow2={setup.workspace}\n")
+        with open(self.path / "big.img", "wb") as big:
+            big.truncate((64 << 20) if setup.small else (5 << 30))
+        for label in PACKAGES:
+            self.package(label)
+
+    def write(self, name, text):
+        path = self.path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    def package(self, label, size="20G", cluster="64K"):
+        """Writes the package of a label; the size or cluster size is that of its first target."""
+        package, head, target = PACKAGES[label]
+        lines = [target.format(n=0, size=size, cluster=cluster)]
+        count = 50 if self.setup.small else 1000
+        lines += [target.format(n=n, size="20G", cluster="64K") for n in range(1, count)]
+        self.write(f"{package}/BUILD.bazel", head + "".join(lines))
+
+    def bazel(self, *arguments):
+        # Where this runs below `bazelw`, its Bazel is the one in PATH.
+        environment = dict(os.environ)
+        if "BAZEL" not in environment and not shutil.which("bazelisk"):
+            environment["BAZEL"] = shutil.which("bazel")
+        for name in ["BUILD_WORKSPACE_DIRECTORY", "BUILD_WORKING_DIRECTORY", "RUNFILES_DIR"]:
+            environment.pop(name, None)
+        bazelw = self.setup.workspace / "bazelw"
+        output = f"--output_user_root={self.setup.directory / 'output'}"
+        return run(bazelw, output, *arguments, cwd=self.path, env=environment)
+
+    def build(self, label):
+        """Builds all targets of a label; the seconds from start to end."""
+        start = time.monotonic()
+        self.bazel("build", *FLAGS.get(label, []), f"//{PACKAGES[label][0]}:all")
+        return time.monotonic() - start
+
+    def close(self):
+        self.bazel("shutdown")
+        # Bazel's outputs are read-only directories.
+        subprocess.run(["chmod", "-R", "u+w", self.setup.directory], check=True)
+
+
+def measure(setup):
+    workspace = Workspace(setup)
+    labels = list(PACKAGES)
+    times = {label: {step: [] for step in STEPS} for label in labels}
+    try:
+        # The first round warms the server, and does not count.
+        for number in range(1 + (setup.rounds or (1 if setup.small else 5))):
+            for label in labels:
+                measured = measure_label(workspace, label, number)
+                for step in STEPS if number > 0 else []:
+                    times[label][step].append(measured[step])
+            labels.reverse()
+    finally:
+        workspace.close()
+    found = {label: {step: spread(sorted(times[label][step])) for step in STEPS} for label in PACKAGES}
+    return {"labels": found}
+
+
+def measure_label(workspace, label, number):
+    workspace.package(label)
+    # Bazel remembers the digest of a file that has not changed.
+    os.utime(workspace.path / "big.img")
+    workspace.bazel("clean")
+    os.sync()
+    cold = workspace.build(label)
+    again = workspace.build(label)
+    workspace.package(label, size=f"{30 + number}G", cluster="128K")
+    return {"cold": cold, "again": again, "one change": workspace.build(label)}
+
+
+def tables(results):
+    labels = results["labels"]
+    rows = []
+    for label, steps in labels.items():
+        row = [label]
+        for step in STEPS:
+            row += [time_text(steps[step]["median"]), time_text(steps[step]["least"])]
+        cold = steps["cold"]["median"]
+        row += [ratio_text(cold / labels[name]["cold"]["median"]) for name in [WRITE, RUN]]
+        rows.append(row)
+    head = ["1,000 targets of", "cold", "least", "again", "least", "one change", "least", "cold: times write", "times run"]
+    return ["", *table(head, rows)]
