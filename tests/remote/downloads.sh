@@ -8,10 +8,11 @@ images() { find "$workspace/bazel-bin/" \( -name '*.qcow2' -o -name '*.img' \) -
 
 # With the default, --remote_download_toplevel: its base is there too, wherever that is.
 an_overlay_that_was_built_opens() {
-  local row
-  for row in $(rows); do
-    must clean
-    must build --config=cached "$row"
+  local row rows
+  mapfile -t rows < <(rows)
+  must clean
+  must build --config=cached "${rows[@]}"
+  for row in "${rows[@]}"; do
     opens "$workspace/bazel-bin/${row#//:}.qcow2"
   done
 }
@@ -41,7 +42,7 @@ bazel_run_gives_a_disk_that_opens() {
     disk="$work/disk of ${row#//:}.qcow2"
     must run --config=cached --remote_download_minimal "$row" -- "$disk"
     PLACE=real must run --config=cached --remote_download_minimal "${row}_open"
-    must run --config=cached --remote_download_minimal "${row}_open" -- "$disk"
+    opens "$disk"
   done
 }
 

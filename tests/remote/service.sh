@@ -14,7 +14,7 @@ readonly in_worker_root=(
 )
 
 # Starts a command there in the background, under a name; its output is in $work/NAME.log.
-start() { echo "start $1 $BASHPID $(date)" >&2
+start() {
   local name=$1
   shift
   "${in_worker_root[@]}" "$@" >"$work/$name.log" 2>&1 &
@@ -50,7 +50,7 @@ descendants() {
 }
 
 # Kills all of what was started under a name, at once and without a word, and waits for the end.
-kill_all() { echo "kill $1 $(<"$work/$1.pid") $(date)" >&2
+kill_all() {
   local pid processes
   pid=$(<"$work/$1.pid")
   processes=$(descendants "$pid")
