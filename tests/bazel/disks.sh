@@ -4,15 +4,6 @@
 # Runs tests, which are tagged manual, and keeps what Bazel says in $work/log.
 run_tests() { bazel test --nocache_test_results --test_output=errors "$@" >"$work/log" 2>&1; }
 
-# The outputs that Bazel keeps of the target "$1", unpacked if it has packed them.
-outputs() {
-  local found="$workspace/bazel-testlogs/disks/$1/test.outputs"
-  if [[ -e $found/outputs.zip ]]; then
-    (cd "$found" && python3 -m zipfile -e outputs.zip .)
-  fi
-  find "$found" -type f ! -name outputs.zip -printf '%P\n' 2>/dev/null | sort
-}
-
 a_test_with_disks_is_like_any_test() {
   INHERITED="from outside" run_tests //disks:as_any_test --spawn_strategy=local ||
     { cat "$work/log"; fail "local"; }

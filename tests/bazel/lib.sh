@@ -65,5 +65,18 @@ said() { grep -qF -- "$1" "$work/log" || { cat "$work/log"; fail "not said: $1";
 # What the last Bazel ran, and where.
 ran() { grep -oE '[0-9]+ process(es)?:.*' "$work/log"; }
 
+# The overlays that are the rows of the matrix.
+rows() { bazel query 'kind("qcow2_overlay rule", //:*)' 2>/dev/null; }
+
+# Unpacks the outputs that Bazel keeps of a test of the package disks, if it has packed them,
+# and prints the files.
+outputs() {
+  local found="$workspace/bazel-testlogs/disks/$1/test.outputs"
+  if [[ -e $found/outputs.zip ]]; then
+    (cd "$found" && python3 -m zipfile -e outputs.zip .)
+  fi
+  find "$found" -type f ! -name outputs.zip -printf '%P\n' 2>/dev/null | sort
+}
+
 # Hashes of all images of a workspace.
 hashes() { (cd "$1/bazel-bin/" && find . -name '*.qcow2' -type f ! -path '*.runfiles/*' -print0 | sort -z | xargs -0 sha256sum); }

@@ -22,17 +22,16 @@ nothing_in_the_cache_changes() {
 }
 
 kept_disks_come_back() {
-  local outputs="$workspace/bazel-testlogs/disks" disk
+  local kept="$workspace/bazel-testlogs/disks/fail_keep_on_failure/test.outputs/disks" disk
   if bazel test --config=remote //disks:fail_keep_on_failure //disks:private_keep_on_failure >"$work/log" 2>&1; then
     fail "passed"
   fi
   ran_remotely
-  [[ -z $(find "$outputs/private_keep_on_failure/test.outputs/" -type f) ]] || fail "kept though it passed"
-  outputs+=/fail_keep_on_failure/test.outputs
-  if [[ -e $outputs/outputs.zip ]]; then (cd "$outputs" && python3 -m zipfile -e outputs.zip .); fi
-  disk=$outputs/disks/DISK.qcow2
+  [[ -z $(outputs private_keep_on_failure) ]] || fail "kept though it passed"
+  [[ $(outputs fail_keep_on_failure) == *disks/DISK.qcow2* ]] || fail "not kept"
+  disk=$kept/DISK.qcow2
   # Its base was on the worker. README.txt, which is kept with it, says what to do.
-  grep -qF 'qemu-img rebase -u -F FORMAT -b PATH DISK' "$outputs/disks/README.txt" || fail "not said"
+  grep -qF 'qemu-img rebase -u -F FORMAT -b PATH DISK' "$kept/README.txt" || fail "not said"
   must build --config=cached //:chain
   qemu /usr/bin/qemu-img rebase -u -F qcow2 -b "$workspace/bazel-bin/other/middle.qcow2" "$disk"
   opens "$disk"

@@ -1,18 +1,16 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
 # What is on the client's disk behind a remote build.
 
-rows() { bazel query 'kind("qcow2_overlay rule", //:*)' 2>/dev/null; }
-
 # The images in the output tree: nothing else is there that could be downloaded and large.
 images() { find "$workspace/bazel-bin/" \( -name '*.qcow2' -o -name '*.img' \) -type f; }
 
 # With the default, --remote_download_toplevel: its base is there too, wherever that is.
 an_overlay_that_was_built_opens() {
-  local row rows
-  mapfile -t rows < <(rows)
+  local row overlays
+  mapfile -t overlays < <(rows)
   must clean
-  must build --config=cached "${rows[@]}"
-  for row in "${rows[@]}"; do
+  must build --config=cached "${overlays[@]}"
+  for row in "${overlays[@]}"; do
     opens "$workspace/bazel-bin/${row#//:}.qcow2"
   done
 }

@@ -38,7 +38,13 @@ overlay_test = analysistest.make(
         "base": attr.string(doc = "Name of the file beneath."),
         "chain": attr.string_list(doc = "Names of the files of the chain, sorted."),
         "image": attr.string(doc = "Name of the image."),
-        "options": attr.string_dict(doc = "What the provider says of its options."),
+        "options": attr.string_dict(
+            doc = "What the provider says of its options.",
+            default = {
+                "cluster_size": "64K",
+                "compat": "1.1",
+            },
+        ),
         "reads_base": attr.bool(doc = "Whether the file beneath is an input of the action."),
         "virtual_size": attr.string(doc = "The declared size."),
     },
@@ -49,11 +55,31 @@ def _failure_test_impl(ctx):
     asserts.expect_failure(env, ctx.attr.message)
     return analysistest.end(env)
 
-failure_test = analysistest.make(
+_failure_test = analysistest.make(
     _failure_test_impl,
     attrs = {"message": attr.string(doc = "What the failure says.")},
     expect_failure = True,
 )
+
+def refused(name, rule, message, **kwargs):
+    """A target that is declared wrongly, and the test `<name>_test` that it is refused.
+
+    Args:
+      name: the target's name.
+      rule: the rule of the target, which is analysed by the test only.
+      message: what the failure says.
+      **kwargs: attributes of the target.
+    """
+    rule(
+        name = name,
+        tags = ["manual"],
+        **kwargs
+    )
+    _failure_test(
+        name = name + "_test",
+        message = message,
+        target_under_test = name,
+    )
 
 def _toolchain_test_impl(ctx):
     env = analysistest.begin(ctx)
