@@ -12,7 +12,7 @@ WRITE = "small file, `ctx.actions.write`"
 RUN = "small file, `ctx.actions.run` of `touch`"
 OVERLAY = "`qcow2_overlay`, size declared"
 UNDECLARED = "`qcow2_overlay`, size not declared"
-FAST = "`qcow2_overlay`, with two flags"
+FAST = "`qcow2_overlay`, `--nobuild_runfile_links`"
 GENRULE = "`genrule` of `qemu-img create`"
 BIG = "on a 5 GiB source file, size declared"
 BIG_UNDECLARED = "on a 5 GiB source file, not declared"
@@ -97,8 +97,8 @@ toolchain(
 )
 """
 
-# No tree of runfiles for what is only built; no sandbox around the tool.
-FLAGS = {FAST: ["--nobuild_runfile_links", "--modify_execution_info=Qcow2Create=+no-sandbox"]}
+# No tree of runfiles for what is only built.
+FLAGS = {FAST: ["--nobuild_runfile_links"]}
 
 STEPS = ["cold", "again", "one change"]
 
