@@ -7,7 +7,7 @@ import boot
 import targets
 from measure import bytes_text, time_text
 
-WIDTH, LABELS, BAR, GAP = 760, 250, 16, 8
+WIDTH, LABELS, BAR, GAP = 780, 270, 16, 8
 VALUES = 80  # room for a value behind its bar
 
 STYLE = """

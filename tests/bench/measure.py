@@ -66,11 +66,11 @@ def time_text(seconds):
 
 
 def bytes_text(number):
-    for unit in ["B", "KiB", "MiB"]:
-        if number < 1024:
-            return f"{number:.0f} {unit}"
+    units = ["B", "KiB", "MiB", "GiB"]
+    while number >= 1024 and len(units) > 1:
         number /= 1024
-    return f"{number:.1f} GiB"
+        del units[0]
+    return f"{number:.1f}".removesuffix(".0") + f" {units[0]}"
 
 
 def ratio_text(ratio):
