@@ -101,14 +101,9 @@ def tables(results):
             if "left_out" in way:
                 rows.append([name, way["left_out"], "", "", "", ""])
                 continue
-            rows.append([
-                name,
-                time_text(way["median"]),
-                time_text(way["least"]),
-                str(way["runs"]),
-                ratio_text(way["median"] / least),
-                # What it takes counts the blocks it shares.
-                "shared" if name == REFLINK else bytes_text(way["bytes"]),
-            ])  # fmt: skip
+            # What it takes counts the blocks it shares.
+            taken = "shared" if name == REFLINK else bytes_text(way["bytes"])
+            times = [time_text(way["median"]), time_text(way["least"])]
+            rows.append([name, *times, str(way["runs"]), ratio_text(way["median"] / least), taken])
         lines += table(["", "median", "least", "runs", "times `clone`", "on disk"], rows)
     return lines

@@ -27,7 +27,11 @@ PACKAGES = {
     RUN: ("run", SMALL_FILES.format("touched_file"), 'touched_file(name = "t{n}", content = "{size}")\n'),
     OVERLAY: ("overlay", OVERLAYS + BASE, DECLARED % ":base"),
     FAST: ("overlay", OVERLAYS + BASE, DECLARED % ":base"),
-    UNDECLARED: ("probed", OVERLAYS + BASE, 'qcow2_overlay(name = "t{n}", backing = ":base", cluster_size = "{cluster}")\n'),
+    UNDECLARED: (
+        "probed",
+        OVERLAYS + BASE,
+        'qcow2_overlay(name = "t{n}", backing = ":base", cluster_size = "{cluster}")\n',
+    ),
     GENRULE: (
         "genrule",
         BASE,
@@ -199,5 +203,15 @@ def tables(results):
         cold = steps["cold"]["median"]
         row += [ratio_text(cold / labels[name]["cold"]["median"]) for name in [WRITE, RUN]]
         rows.append(row)
-    head = ["1,000 targets of", "cold", "least", "again", "least", "one change", "least", "cold: times write", "times run"]
+    head = [
+        "1,000 targets of",
+        "cold",
+        "least",
+        "again",
+        "least",
+        "one change",
+        "least",
+        "cold: times write",
+        "times run",
+    ]
     return ["", *table(head, rows)]

@@ -116,7 +116,13 @@ def tables(results):
     lines = ["", f"{kinds['count']} writes of 4 KiB at random places of 1 GiB, one flush:", ""]
     raw = kinds["ways"][COPY]["median"]
     rows = [
-        [name, time_text(way["median"]), time_text(way["least"]), ratio_text(way["median"] / raw), bytes_text(way["bytes"])]
+        [
+            name,
+            time_text(way["median"]),
+            time_text(way["least"]),
+            ratio_text(way["median"] / raw),
+            bytes_text(way["bytes"]),
+        ]
         for name, way in kinds["ways"].items()
     ]
     lines += table(["disk", "median", "least", "times raw", "grows by"], rows)

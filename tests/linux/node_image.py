@@ -38,9 +38,7 @@ EMPTY = ["data", "dev", "proc", "root", "run", "sys", "tmp"]
 LINKS = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/sbin"}
 
 DATE = 1577836800  # 2020-01-01, as any other
-DISK_ID, PARTITION_ID, FILESYSTEM_ID, HASH_SEED = (
-    f"6f0a1a52-0d5e-4d4c-9b0b-5a7f7a1d000{n}" for n in range(4)
-)
+DISK_ID, PARTITION_ID, FILESYSTEM_ID, HASH_SEED = (f"6f0a1a52-0d5e-4d4c-9b0b-5a7f7a1d000{n}" for n in range(4))
 MIB = 1 << 20
 
 

@@ -1,6 +1,6 @@
 """Boots a node on a new overlay of an image, installs a package, keeps the overlay.
 
-    upgrade.py TOOL KERNEL BASE PACKAGE OVERLAY
+Its arguments: TOOL KERNEL BASE PACKAGE OVERLAY.
 """
 
 import os
@@ -13,9 +13,7 @@ from guest import Node
 def main(tool, kernel, base, package, overlay):
     # The overlay stands beside its base: so the name alone is right wherever both are.
     name = os.path.basename(base)
-    subprocess.run(
-        [tool, "create", "-q", "-b", name, "-F", "raw", "--probe", base, overlay], check=True
-    )
+    subprocess.run([tool, "create", "-q", "-b", name, "-F", "raw", "--probe", base, overlay], check=True)
     # QEMU is told what the base is: it follows no stored name, and leaves it as it is.
     disk = {"driver": "qcow2", "file": file(overlay), "backing": read_only(base)}
     # A clock that starts at a fixed date and runs as the virtual machine does.

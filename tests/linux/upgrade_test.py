@@ -36,9 +36,7 @@ class UpgradeTest(unittest.TestCase):
     def test_image(self):
         """It opens in the runfiles and in the output tree, by the name it stores."""
         for path in (V2, os.path.realpath(V2)):
-            said = subprocess.check_output(
-                ["qemu-img", "info", "--backing-chain", "--output=json", path]
-            )
+            said = subprocess.check_output(["qemu-img", "info", "--backing-chain", "--output=json", path])
             image, base = json.loads(said)
             self.assertEqual(image["backing-filename"], "node.img")
             self.assertEqual(image["backing-filename-format"], "raw")
