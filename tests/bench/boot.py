@@ -4,7 +4,7 @@ import os
 import time
 
 from guest import Node
-from measure import bytes_text, on_disk, run, spread, table, time_text
+from measure import bytes_text, on_disk, run, spread, spread_text, table
 
 TITLE = "A Linux guest"
 COPY = "raw copy"
@@ -85,8 +85,8 @@ def summary(runs):
 def tables(results):
     rows = []
     for kind, found in results["kinds"].items():
-        times = [found[step][which] for step in STEPS for which in ["median", "least"]]
-        rows.append([kind, *map(time_text, times), bytes_text(found["bytes"])])
+        times = [text for step in STEPS for text in spread_text(found[step])]
+        rows.append([kind, *times, bytes_text(found["bytes"])])
     head = ["disk"]
     for name in ["made", "boot", "1,000 small files", "62 MiB file"]:
         head += [name, "least"]

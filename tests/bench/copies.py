@@ -4,7 +4,7 @@ import os
 import random
 import shutil
 
-from measure import bytes_text, in_turn, on_disk, ratio_text, run, seconds_of, spread, table, time_text
+from measure import bytes_text, in_turn, on_disk, ratio_text, run, seconds_of, spread, spread_text, table
 
 TITLE = "Disks for a test"
 MIB = 1 << 20
@@ -103,7 +103,6 @@ def tables(results):
                 continue
             # What it takes counts the blocks it shares.
             taken = "shared" if name == REFLINK else bytes_text(way["bytes"])
-            times = [time_text(way["median"]), time_text(way["least"])]
-            rows.append([name, *times, str(way["runs"]), ratio_text(way["median"] / least), taken])
+            rows.append([name, *spread_text(way), str(way["runs"]), ratio_text(way["median"] / least), taken])
         lines += table(["", "median", "least", "runs", "times `clone`", "on disk"], rows)
     return lines

@@ -65,12 +65,16 @@ def time_text(seconds):
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
+def spread_text(found):
+    """Two columns of a table for what `spread` kept: median and least."""
+    return [time_text(found["median"]), time_text(found["least"])]
+
+
 def bytes_text(number):
-    units = ["B", "KiB", "MiB", "GiB"]
-    while number >= 1024 and len(units) > 1:
+    for unit in ["B", "KiB", "MiB", "GiB"]:
+        if number < 1024 or unit == "GiB":
+            return f"{number:.1f}".removesuffix(".0") + f" {unit}"
         number /= 1024
-        del units[0]
-    return f"{number:.1f}".removesuffix(".0") + f" {units[0]}"
 
 
 def ratio_text(ratio):

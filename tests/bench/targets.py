@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import time
 
-from measure import ratio_text, run, spread, table, time_text
+from measure import ratio_text, run, spread, spread_text, table
 
 TITLE = "Bazel targets"
 WRITE = "small file, `ctx.actions.write`"
@@ -199,19 +199,12 @@ def tables(results):
     for label, steps in labels.items():
         row = [label]
         for step in STEPS:
-            row += [time_text(steps[step]["median"]), time_text(steps[step]["least"])]
+            row += spread_text(steps[step])
         cold = steps["cold"]["median"]
         row += [ratio_text(cold / labels[name]["cold"]["median"]) for name in [WRITE, RUN]]
         rows.append(row)
-    head = [
-        "1,000 targets of",
-        "cold",
-        "least",
-        "again",
-        "least",
-        "one change",
-        "least",
-        "cold: times write",
-        "times run",
-    ]
+    head = ["1,000 targets of"]
+    for step in STEPS:
+        head += [step, "least"]
+    head += ["cold: times write", "times run"]
     return ["", *table(head, rows)]

@@ -4,7 +4,7 @@ import random
 
 from boot import COPY, KINDS, make_disk
 from copies import make_base
-from measure import bytes_text, in_turn, on_disk, ratio_text, run, seconds_of, spread, table, time_text
+from measure import bytes_text, in_turn, on_disk, ratio_text, run, seconds_of, spread, spread_text, table
 
 TITLE = "Writes"
 MIB = 1 << 20
@@ -116,20 +116,14 @@ def tables(results):
     lines = ["", f"{kinds['count']} writes of 4 KiB at random places of 1 GiB, one flush:", ""]
     raw = kinds["ways"][COPY]["median"]
     rows = [
-        [
-            name,
-            time_text(way["median"]),
-            time_text(way["least"]),
-            ratio_text(way["median"] / raw),
-            bytes_text(way["bytes"]),
-        ]
+        [name, *spread_text(way), ratio_text(way["median"] / raw), bytes_text(way["bytes"])]
         for name, way in kinds["ways"].items()
     ]
     lines += table(["disk", "median", "least", "times raw", "grows by"], rows)
     lines += ["", f"{caches['count']} such writes on an overlay with defaults, a flush after each 16:", ""]
     first = caches["ways"][CACHES[0]]["median"]
     rows = [
-        [f"`cache={name}`", time_text(way["median"]), time_text(way["least"]), ratio_text(way["median"] / first)]
+        [f"`cache={name}`", *spread_text(way), ratio_text(way["median"] / first)]
         for name, way in caches["ways"].items()
     ]
     lines += table(["", "median", "least", f"times {CACHES[0]}"], rows)
