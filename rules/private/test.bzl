@@ -3,7 +3,7 @@
 load(":environment.bzl", "ExecutableEnvironmentInfo", "executable_environment", "expanded")
 load(":errors.bzl", "rule_error", "shown")
 load(":providers.bzl", "Qcow2Info")
-load(":toolchain.bzl", "TOOLCHAIN_TYPE")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE", "target_tool")
 
 visibility("//rules")
 
@@ -82,9 +82,8 @@ def _qcow2_test_impl(ctx):
     })
 
     # The tool is the test: it makes the disks and becomes the executable.
-    tool = ctx.toolchains[TOOLCHAIN_TYPE].target_tool
     executable = ctx.actions.declare_file(ctx.label.name)
-    ctx.actions.symlink(output = executable, target_file = tool.executable, is_executable = True)
+    ctx.actions.symlink(output = executable, target_file = target_tool(ctx), is_executable = True)
 
     images = [target[Qcow2Info].chain for target in ctx.attr.disk_names]
     others = [target[DefaultInfo].default_runfiles for target in [ctx.attr.test] + ctx.attr.data]

@@ -1,30 +1,37 @@
 """The toolchain that brings the tool to the rules."""
 
-visibility("//rules/...")
+visibility(["//", "//rules/..."])
 
 TOOLCHAIN_TYPE = Label("//rules:toolchain_type")
 
-def _qcow2_toolchain_impl(ctx):
+def _toolchain_of_tools_impl(ctx):
+    exec_tool = ctx.attr.exec_tool[DefaultInfo].files_to_run
+    target = ctx.attr.target_tool
     return [platform_common.ToolchainInfo(
-        exec_tool = ctx.attr.exec_tool[DefaultInfo].files_to_run,
-        target_tool = ctx.attr.target_tool[DefaultInfo].files_to_run,
+        exec_tool = exec_tool,
+        target_tool = target[DefaultInfo].files_to_run if target else exec_tool,
     )]
 
-def _tool(cfg, use):
-    return attr.label(
-        doc = "The executable `qcow2-overlay` for the {} platform, {}.".format(cfg, use),
-        allow_files = True,
-        cfg = cfg,
-        executable = True,
-        mandatory = True,
-    )
-
-_qcow2_toolchain = rule(
-    implementation = _qcow2_toolchain_impl,
-    doc = "See the macro of this name.",
+toolchain_of_tools = rule(
+    implementation = _toolchain_of_tools_impl,
+    doc = """\
+Provides `ToolchainInfo` with two `FilesToRunProvider`s: `exec_tool`, for the execution
+platform, which runs in build actions, and `target_tool`, for the target platform, which runs
+beside tests. `target_tool.executable` is None where there is no tool for that platform.
+""",
     attrs = {
-        "exec_tool": _tool("exec", "which runs in build actions"),
-        "target_tool": _tool("target", "which runs beside tests"),
+        "exec_tool": attr.label(
+            doc = "The executable `qcow2-overlay` for the execution platform.",
+            allow_files = True,
+            cfg = "exec",
+            executable = True,
+            mandatory = True,
+        ),
+        "target_tool": attr.label(
+            doc = "That for the target platform, or a target without an executable. Default: `exec_tool`.",
+            allow_files = True,
+            cfg = "target",
+        ),
     },
     provides = [platform_common.ToolchainInfo],
 )
@@ -32,8 +39,9 @@ _qcow2_toolchain = rule(
 def qcow2_toolchain(name, tool, **kwargs):
     """Another build of the tool, to be registered in place of the default.
 
-    The default is built from source with rules_rust. With this one before it no Rust is
-    fetched or built:
+    The default is the prebuilt tool of a release where there is one for the execution
+    platform, and is otherwise built from source with rules_rust. With this one before it
+    neither is fetched or built:
 
     ```starlark
     load("@rules_qcow2//rules:defs.bzl", "qcow2_toolchain")
@@ -63,4 +71,19 @@ def qcow2_toolchain(name, tool, **kwargs):
       tool: the executable `qcow2-overlay`.
       **kwargs: what every rule has, such as `tags` and `visibility`.
     """
-    _qcow2_toolchain(name = name, exec_tool = tool, target_tool = tool, **kwargs)
+    toolchain_of_tools(name = name, exec_tool = tool, target_tool = tool, **kwargs)
+
+def target_tool(ctx):
+    """The tool that runs beside a target, on the target platform.
+
+    Args:
+      ctx: the context of a rule that needs the toolchain.
+
+    Returns:
+      The File of the executable.
+    """
+    tool = ctx.toolchains[TOOLCHAIN_TYPE].target_tool.executable
+    if not tool:
+        fail(("{}: there is no prebuilt qcow2-overlay for the target platform: build it with " +
+              "--@rules_qcow2//rules:tool_from_source, or register a qcow2_toolchain").format(ctx.label))
+    return tool

@@ -1,0 +1,32 @@
+"""The tool of the toolchain as targets: to be run, and for rules that know no toolchains."""
+
+load(":toolchain.bzl", "TOOLCHAIN_TYPE", "target_tool")
+
+visibility(["//", "//rules"])
+
+def _current_tool_impl(ctx):
+    executable = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.symlink(output = executable, target_file = target_tool(ctx), is_executable = True)
+    return [DefaultInfo(executable = executable, files = depset([executable]))]
+
+current_tool = rule(
+    implementation = _current_tool_impl,
+    doc = "The tool for the target platform as an executable.",
+    executable = True,
+    toolchains = [TOOLCHAIN_TYPE],
+)
+
+def _current_qcow2_toolchain_impl(ctx):
+    toolchain = ctx.toolchains[TOOLCHAIN_TYPE]
+    tool = toolchain.exec_tool.executable
+    return [
+        DefaultInfo(files = depset([tool])),
+        platform_common.TemplateVariableInfo({"QCOW2_OVERLAY": tool.path}),
+        toolchain,
+    ]
+
+current_qcow2_toolchain = rule(
+    implementation = _current_qcow2_toolchain_impl,
+    doc = "The tool for build actions: `$(QCOW2_OVERLAY)` of a genrule that has this in `toolchains` and `tools`.",
+    toolchains = [TOOLCHAIN_TYPE],
+)
