@@ -1,4 +1,8 @@
-"""The public interface of rules_qcow2."""
+"""qcow2 disks for VM tests as build targets.
+
+`qcow2_image` and `qcow2_overlay` make disks, `qcow2_test` runs an executable with fresh
+writable disks like them.
+"""
 
 load("//rules/private:macros.bzl", _qcow2_image = "qcow2_image", _qcow2_overlay = "qcow2_overlay")
 load("//rules/private:providers.bzl", _Qcow2Info = "Qcow2Info")

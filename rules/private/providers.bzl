@@ -16,20 +16,20 @@ def _init(*, image, format, size = None, backing = None, chain = None, options =
 
 Qcow2Info, _new_qcow2_info = provider(
     doc = """\
-A disk image, and what it stands on.
+A disk image and the files that back it.
 
 A rule of your own provides it with `Qcow2Info(image = ..., format = ...)` and what else
-is known. An image that stands on another also gives `backing` and `chain`; the name it
+is known. An image that is backed by another also gives `backing` and `chain`; the name it
 stores for its backing file must then be the relative path from the image to `backing`,
 by `short_path`.
 """,
     fields = {
-        "backing": "File: the backing file of `image`. Default: None, it has none.",
-        "chain": "depset of File: all that must be at its place for `image` to open, `image` included. Default: `image` alone.",
-        "format": "string: the format of `image`, `qcow2` or `raw`. None if its content must say.",
+        "backing": "File: the backing file of `image`, if it has one.",
+        "chain": "depset of File: all that must be at its place for `image` to open, itself included. Default: `image` alone.",
+        "format": "string: the format of `image`, `qcow2` or `raw`; None if its content must say.",
         "image": "File: the image.",
         "options": "dict of string to string: the options of `image` as `qemu-img create -o` names them, such as `cluster_size` and `compat`. Default: empty, not known.",
-        "size": "int: the virtual size of `image` in bytes. Default: None, not known before the build.",
+        "size": "int: the virtual size of `image` in bytes, if it is known before the build.",
     },
     init = _init,
 )
