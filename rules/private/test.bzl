@@ -128,8 +128,21 @@ _qcow2_test = rule(
             executable = True,
             mandatory = True,
         ),
+        # `bazel coverage` looks for these two. The merger is None without it, and is
+        # not fetched.
+        "_collect_cc_coverage": attr.label(
+            cfg = config.exec(exec_group = "test"),
+            default = "@bazel_tools//tools/test:collect_cc_coverage",
+            executable = True,
+        ),
+        "_lcov_merger": attr.label(
+            cfg = config.exec(exec_group = "test"),
+            default = configuration_field(fragment = "coverage", name = "output_generator"),
+            executable = True,
+        ),
         "_rule": attr.string(default = "qcow2_test"),
     },
+    fragments = ["coverage"],
     test = True,
     toolchains = [TOOLCHAIN_TYPE],
 )

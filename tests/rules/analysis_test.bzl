@@ -96,3 +96,22 @@ toolchain_test = analysistest.make(
     },
     config_settings = {"//command_line_option:platforms": str(Label(":other_machine"))},
 )
+
+def _coverage_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    actions = analysistest.target_actions(env)
+    test = [action for action in actions if action.mnemonic == "TestRunner"][0]
+    inputs = [file.basename for file in test.inputs.to_list()]
+    for script in ["collect_cc_coverage.sh", "coverage_merger"]:
+        asserts.true(env, script in inputs, script)
+    return analysistest.end(env)
+
+# What merges coverage is a download by default.
+coverage_test = analysistest.make(
+    _coverage_test_impl,
+    config_settings = {
+        "//command_line_option:collect_code_coverage": True,
+        "//command_line_option:coverage_output_generator": str(Label(":coverage_merger")),
+        "//command_line_option:coverage_report_generator": str(Label(":coverage_merger")),
+    },
+)
