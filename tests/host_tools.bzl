@@ -7,6 +7,10 @@ _TOOLS = {
     "STRACE": ["strace", "unshare"],
 }
 
+# Where tests and actions find them: the PATH of Bazel 9, whatever that of its caller is,
+# and /usr/sbin, which tests/linux adds.
+_PATH = ["/bin", "/usr/bin", "/usr/local/bin", "/usr/sbin"]
+
 # What a guest of tests/linux boots with, in a kernel that comes without modules.
 _DRIVERS = ["/8250.ko", "/ext4.ko", "/nvme.ko"]
 
@@ -22,6 +26,9 @@ def _find_kernel(repository_ctx):
                 return kernel
     return None
 
+def _is_installed(repository_ctx, tool):
+    return any([repository_ctx.path(directory + "/" + tool).exists for directory in _PATH])
+
 def _can_read_tar(repository_ctx):
     """Whether mke2fs, which loads this library when it meets an archive, will find it."""
     program = "import ctypes; ctypes.CDLL('libarchive.so.13')"
@@ -31,7 +38,7 @@ def _host_tools_impl(repository_ctx):
     lines = ['"""Values for `target_compatible_with` of tests that run these tools."""', ""]
     kernel = _find_kernel(repository_ctx)
     for name, tools in _TOOLS.items():
-        missing = [tool for tool in tools if not repository_ctx.which(tool)]
+        missing = [tool for tool in tools if not _is_installed(repository_ctx, tool)]
         if name == "LINUX_GUEST" and not missing and not (kernel and _can_read_tar(repository_ctx)):
             missing = ["a kernel, or libarchive"]
         lines.append("{} = {}".format(name, ["@platforms//:incompatible"] if missing else []))
@@ -44,6 +51,5 @@ host_tools = repository_rule(
     implementation = _host_tools_impl,
     doc = "A file `defs.bzl` with a list for each set of tools, empty if all are installed.",
     configure = True,
-    environ = ["PATH"],
     local = True,
 )

@@ -43,6 +43,8 @@ MIB = 1 << 20
 
 
 def main(image, size, *files):
+    # Bazel's PATH lacks the directory of sfdisk and mke2fs.
+    os.environ["PATH"] += ":/usr/sbin"
     with open(image, "wb") as disk:
         disk.truncate(int(size))
     # The partition leaves room for the table: 1 MiB here, and its copy at the end.
