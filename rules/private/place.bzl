@@ -52,6 +52,9 @@ def place_beside(ctx, image, chain):
     for file, place in zip(files, places):
         name = "/".join([ctx.label.name + ".base"] + place[shared:])
         links[file] = ctx.actions.declare_file(name)
+
+        # To Bazel such a link is the file itself: an action or a test that has it finds the
+        # content under its name with every strategy, and nothing is copied here.
         ctx.actions.symlink(output = links[file], target_file = file)
     return links[image], depset(links.values())
 
