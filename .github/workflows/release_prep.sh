@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# What release_ruleset.yaml of bazel-contrib runs, in a checkout of the tag "$1", to put
+# the files of a release into dist. It prints the release's notes. The path is fixed
+# there. The tools are artifacts of jobs before, each in a directory of its own.
+set -euo pipefail
+readonly tag=$1
+readonly version=${tag#v}
+
+tools=(qcow2-overlay-*/qcow2-overlay-*)
+if ((${#tools[@]} != 4)); then
+  echo "release_prep.sh: a release has 4 tools, but there are: ${tools[*]}" >&2
+  exit 1
+fi
+.github/release/archive HEAD "$version" "https://github.com/$GITHUB_REPOSITORY/releases/download/$tag" dist "${tools[@]}"
+cp rules/reference.md dist/
+
+cat <<END
+In \`MODULE.bazel\`:
+
+\`\`\`starlark
+bazel_dep(name = "rules_qcow2", version = "$version")
+\`\`\`
+END
