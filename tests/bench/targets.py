@@ -82,7 +82,7 @@ MODULE = """
 module(name = "bench")
 
 bazel_dep(name = "rules_qcow2")
-bazel_dep(name = "rules_shell", version = "0.3.0")
+bazel_dep(name = "rules_shell", version = "0.6.1")
 
 register_toolchains("//:toolchain")
 """
