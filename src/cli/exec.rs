@@ -39,7 +39,7 @@ to both. Then it exits with the status of COMMAND, or ends by the signal that en
 
 --keep puts the disks, with a README.txt, into the directory `disks` of
 $TEST_UNDECLARED_OUTPUTS_DIR, which Bazel keeps: `always` writes them there at once,
-`on-failure` moves them there when COMMAND fails. If `disks` is taken it is `disks.2`.
+`on_failure` moves them there when COMMAND fails. If `disks` is taken it is `disks.2`.
 
 Exit status: that of COMMAND; 127 if there is no COMMAND, 126 if it cannot be run,
 1 or 2 if the disks cannot be made.";
@@ -62,7 +62,7 @@ pub fn command() -> Command {
             Arg::new("keep")
                 .long("keep")
                 .value_name("WHEN")
-                .value_parser(["never", "on-failure", "always"])
+                .value_parser(Keep::NAMES)
                 .default_value("never")
                 .help("When to keep the disks"),
         )
@@ -90,11 +90,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         disks: disks
             .map(|text| Request::parse(text))
             .collect::<Result<_>>()?,
-        keep: match keep {
-            Some("always") => Keep::Always,
-            Some("on-failure") => Keep::OnFailure,
-            _ => Keep::Never,
-        },
+        keep: keep.and_then(Keep::named).expect("clap checks it"),
         command,
     })
 }
@@ -127,6 +123,7 @@ pub fn start(mut job: Job) -> Result<()> {
     let Some(waiter) = waiter else {
         if job.keep == Keep::Always {
             keep::write_note(directory.path(), &disks)?;
+            keep::say_where(&directory.keep());
         }
         // Comes back only if it fails.
         let error = job.command.exec();

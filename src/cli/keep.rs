@@ -1,5 +1,6 @@
 //! Keeping the disks of a test where Bazel collects what a test leaves.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -20,6 +21,16 @@ pub enum Keep {
     Never,
     OnFailure,
     Always,
+}
+
+impl Keep {
+    /// As the rule `qcow2_test` spells them.
+    pub const NAMES: [&'static str; 3] = ["never", "on_failure", "always"];
+
+    pub fn named(name: &str) -> Option<Self> {
+        let index = Self::NAMES.iter().position(|known| *known == name)?;
+        Some([Keep::Never, Keep::OnFailure, Keep::Always][index])
+    }
 }
 
 /// Where Bazel collects what a test leaves.
@@ -56,7 +67,27 @@ pub fn move_disks(outputs: &Path, disks: &[Disk]) -> Result<()> {
         let moved = fs::rename(&disk.path, &to).or_else(|_| copy_sparse(&disk.path, &to));
         moved.with_context(|| format!("cannot keep {:?} as {to:?}", disk.path))?;
     }
+    say_where(&directory);
     Ok(())
+}
+
+/// Says in the log of the test where its disks are.
+pub fn say_where(directory: &Path) {
+    eprintln!(
+        "qcow2-overlay: the disks are kept in {}",
+        lasting(directory).display()
+    );
+}
+
+/// The path by which a directory of outputs is found when the test has ended: a sandbox, or
+/// a worker, is gone then, and Bazel has put the outputs where `bazel-testlogs` leads to.
+fn lasting(directory: &Path) -> PathBuf {
+    let parts: Vec<&OsStr> = directory.iter().collect();
+    let is_root = |part: &[&OsStr]| part[0] == "bazel-out" && part[2] == "testlogs";
+    match parts.windows(3).position(is_root) {
+        Some(start) => Path::new("bazel-testlogs").join(PathBuf::from_iter(&parts[start + 3..])),
+        None => directory.to_owned(),
+    }
 }
 
 /// Copies a file to another file system, where it gets holes in place of zeros.
@@ -101,7 +132,34 @@ fn note(disks: &[Disk]) -> String {
     note.push_str(
         "\nA disk opens where these files are, unchanged: `qemu-img info --backing-chain` \
          shows it,\n`qcow2-overlay info` says whether a file has changed. For a base that has \
-         another path:\n  qemu-img rebase -u -F FORMAT -b PATH DISK\n",
+         another path:\n  qemu-img rebase -u -F FORMAT -b PATH DISK\n\n\
+         To look into a disk, and leave it as it is:\n  \
+         qemu-img convert -O raw DISK disk.img    as one raw file, for `losetup -P` and mount\n  \
+         guestfish --ro -i -a DISK                its files\n  \
+         qemu-system-x86_64 -snapshot DISK        boots it; what the guest writes is dropped\n",
     );
     note
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_found_where_bazel_puts_them() {
+        for (directory, expected) in [
+            (
+                "/cache/sandbox/linux-sandbox/7/execroot/_main/bazel-out/k8-fastbuild/testlogs\
+                 /vm/t/run_1_of_2/test.outputs/disks",
+                "bazel-testlogs/vm/t/run_1_of_2/test.outputs/disks",
+            ),
+            ("/tmp/outputs/disks", "/tmp/outputs/disks"),
+            (
+                "/tmp/testlogs/bazel-out/disks",
+                "/tmp/testlogs/bazel-out/disks",
+            ),
+        ] {
+            assert_eq!(lasting(Path::new(directory)), Path::new(expected));
+        }
+    }
 }

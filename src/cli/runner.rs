@@ -48,12 +48,11 @@ fn parse(text: &str) -> Result<Job> {
     };
     Ok(Job {
         disks: disks.iter().map(request).collect::<Result<_>>()?,
-        keep: match test.get("keep").and_then(Value::as_str) {
-            Some("never") => Keep::Never,
-            Some("on_failure") => Keep::OnFailure,
-            Some("always") => Keep::Always,
-            _ => anyhow::bail!("\"keep\" is not never, on_failure or always"),
-        },
+        keep: test
+            .get("keep")
+            .and_then(Value::as_str)
+            .and_then(Keep::named)
+            .context("\"keep\" is not never, on_failure or always")?,
         command,
     })
 }

@@ -93,7 +93,7 @@ fn disks_are_kept_on_another_file_system_without_filling_their_holes() {
     // The disk of the script has 8 MiB, of which 8 KiB are data.
     let script = "mount -t tmpfs none outputs && \
                   export TEST_TMPDIR=tmp TEST_UNDECLARED_OUTPUTS_DIR=outputs && \
-                  \"$0\" exec --keep on-failure --disk A=node.qcow2 -- sh -c ' \
+                  \"$0\" exec --keep on_failure --disk A=node.qcow2 -- sh -c ' \
                     printf data | dd of=$A bs=1 seek=4M conv=notrunc status=none; \
                     truncate -s 8M $A; cksum < $A > sum; exit 5'; \
                   echo $?; cksum < outputs/disks/A.qcow2 | cmp - sum; \

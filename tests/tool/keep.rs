@@ -34,6 +34,12 @@ fn outputs(dir: &Dir) -> Vec<String> {
     names
 }
 
+/// What is said in the log when the disks are kept in `outputs/NAME`.
+fn said(dir: &Dir, name: &str) -> String {
+    let path = dir.path("outputs").join(name);
+    format!("qcow2-overlay: the disks are kept in {}\n", path.display())
+}
+
 /// Checks that both disks are in `outputs/NAME`, as the script left them, with a note.
 #[track_caller]
 fn kept(dir: &Dir, name: &str) {
@@ -49,22 +55,29 @@ fn kept(dir: &Dir, name: &str) {
     let stamp = Run::of(stat.args(["-c", "%s %.9Y", "node.img"])).ok();
     let line = format!("\nB.qcow2\n  on raw {}, {stamp}", base.display());
     assert!(note.contains(&line), "{note}");
+    assert!(note.contains("\nTo look into a disk"), "{note}");
 }
 
 #[test]
 fn a_failure_keeps_the_disks_and_a_success_does_not() {
     let dir = overlay();
     assert_eq!(
-        Run::of(&mut keep(&dir, "on-failure", "test -w $A")).ok(),
+        Run::of(&mut keep(&dir, "on_failure", "test -w $A")).ok(),
         ""
     );
     assert!(outputs(&dir).is_empty());
-    let failed = Run::of(&mut keep(&dir, "on-failure", "exit 3"));
-    assert_eq!((failed.status, &failed.stderr[..]), (Some(3), ""));
+    let failed = Run::of(&mut keep(&dir, "on_failure", "exit 3"));
+    assert_eq!(
+        (failed.status, failed.stderr),
+        (Some(3), said(&dir, "disks"))
+    );
     assert_eq!(outputs(&dir), ["disks"]);
     kept(&dir, "disks");
-    let killed = Run::of(&mut keep(&dir, "on-failure", "kill -9 $$"));
-    assert_eq!((killed.status, &killed.stderr[..]), (None, ""));
+    let killed = Run::of(&mut keep(&dir, "on_failure", "kill -9 $$"));
+    assert_eq!(
+        (killed.status, killed.stderr),
+        (None, said(&dir, "disks.2"))
+    );
     assert_eq!(outputs(&dir), ["disks", "disks.2"]);
     kept(&dir, "disks.2");
     assert_eq!(left(&dir), 0);
@@ -74,7 +87,7 @@ fn a_failure_keeps_the_disks_and_a_success_does_not() {
 fn a_test_that_is_told_to_stop_keeps_its_disks() {
     // As Bazel does at a timeout, some time before it kills.
     let dir = overlay();
-    let (mut child, _stdout) = start(&mut keep(&dir, "on-failure", WAIT));
+    let (mut child, _stdout) = start(&mut keep(&dir, "on_failure", WAIT));
     send("TERM", &child);
     assert_eq!(child.wait().expect("a status").signal(), Some(15));
     kept(&dir, "disks");
@@ -87,14 +100,16 @@ fn always_writes_the_disks_where_they_stay() {
     let script = "echo $$; echo $A; test -s \"$(dirname $A)/README.txt\"";
     let child = keep(&dir, "always", script)
         .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
         .spawn();
     let child = child.expect("it starts");
     let pid = child.id();
     let output = child.wait_with_output().expect("its output");
     let place = fs::canonicalize(dir.path("outputs/disks/A.qcow2")).expect("a path");
     // It became the command, even though disks are kept.
-    let said = format!("{pid}\n{}\n", place.display());
-    assert_eq!(String::from_utf8_lossy(&output.stdout), said);
+    let printed = format!("{pid}\n{}\n", place.display());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), printed);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), said(&dir, "disks"));
     assert!(output.status.success());
     kept(&dir, "disks");
     assert_eq!(left(&dir), 0);
@@ -103,24 +118,25 @@ fn always_writes_the_disks_where_they_stay() {
 }
 
 #[test]
-fn what_never_ran_leaves_nothing() {
+fn what_never_ran_has_not_failed() {
     let dir = overlay();
-    for when in ["always", "on-failure"] {
-        let mut command = keep(&dir, when, "true");
-        let run = Run::of(command.env("PATH", "/nonexistent"));
-        run.fails(
-            127,
-            "cannot run \"sh\": No such file or directory (os error 2)",
-        );
-        assert!(outputs(&dir).is_empty());
-        assert_eq!(left(&dir), 0);
-    }
+    let problem = "cannot run \"sh\": No such file or directory (os error 2)";
+    let mut command = keep(&dir, "on_failure", "true");
+    Run::of(command.env("PATH", "/nonexistent")).fails(127, problem);
+    assert!(outputs(&dir).is_empty());
+    // Where the disks are is said before the command is there.
+    let mut command = keep(&dir, "always", "true");
+    let run = Run::of(command.env("PATH", "/nonexistent"));
+    let expected = format!("{}qcow2-overlay: {problem}\n", said(&dir, "disks"));
+    assert_eq!((run.status, run.stderr), (Some(127), expected));
+    kept(&dir, "disks");
+    assert_eq!(left(&dir), 0);
 }
 
 #[test]
 fn without_a_place_to_keep_disks_nothing_is_run() {
     let dir = overlay();
-    for when in ["always", "on-failure"] {
+    for when in ["always", "on_failure"] {
         let disk = ["--disk", "A=node.qcow2", "--", "touch", "it-ran"];
         let arguments = [&["exec", "--keep", when], &disk[..]].concat();
         Run::of(&mut by_hand(&dir, &arguments)).fails(
@@ -136,7 +152,7 @@ fn without_a_place_to_keep_disks_nothing_is_run() {
 fn disks_that_cannot_be_kept_do_not_hide_how_the_command_ended() {
     let dir = overlay();
     let script = "rmdir \"$TEST_UNDECLARED_OUTPUTS_DIR\"; exit 3";
-    let run = Run::of(&mut keep(&dir, "on-failure", script));
+    let run = Run::of(&mut keep(&dir, "on_failure", script));
     assert_eq!(run.status, Some(3));
     assert!(
         run.stderr
