@@ -84,7 +84,8 @@ pub fn write_disks(directory: &Path, requests: &[Request]) -> Result<Vec<Disk>> 
         let fresh = FreshDisk::like(overlay).with_context(about)?;
         let layout = Layout::new(&fresh.options).with_context(about)?;
         let path = directory.join(format!("{name}.qcow2"));
-        let blockdev = blockdev(name, &path, &fresh.beneath).with_context(about)?;
+        let version = layout.header().version;
+        let blockdev = blockdev(name, &path, version, &fresh.beneath).with_context(about)?;
         create::write(&path, &layout, Existing::Keep)?;
         Ok(Disk {
             name: name.clone(),

@@ -100,8 +100,43 @@ fn a_daemon_takes_it_as_blockdev() {
     assert_eq!(disk.expect("the disk")["ro"], false);
     // Each image and its file.
     assert_eq!(nodes.len(), 8);
-    let writable = nodes.iter().filter(|node| node["ro"] == false);
-    assert_eq!(writable.count(), 2, "{nodes:?}");
+    let writable: Vec<_> = nodes.iter().filter(|node| node["ro"] == false).collect();
+    assert_eq!(writable.len(), 2, "{nodes:?}");
+    // The file has it from the disk.
+    let ignores_flushes = |node: &&&serde_json::Value| node["cache"]["no-flush"] == true;
+    assert_eq!(writable.iter().filter(ignores_flushes).count(), 2);
+}
+
+/// Lets a daemon that has the disk `A` from its JSON do what qemu-io is told; gives what the
+/// disk takes on disk after each of `commands`, in KiB.
+fn usage_after(dir: &Dir, overlay: &str, commands: &[&str]) -> Vec<u32> {
+    let start = "qemu-storage-daemon --blockdev \"$A_BLOCKDEV\" \
+        --nbd-server addr.type=unix,addr.path=nbd \
+        --export type=nbd,id=A,node-name=A,writable=on --daemonize --pidfile pid\n";
+    let each = commands.iter().map(|command| {
+        format!("qemu-io -f raw -c '{command}' -c flush 'nbd+unix:///A?socket=nbd' >&2; du -k $A\n")
+    });
+    let script = format!("{start}{}kill $(cat pid)", each.collect::<String>());
+    let said = Run::of(&mut exec(dir, overlay, &script)).ok();
+    let size = |line: &str| line.split_whitespace().next()?.parse().ok();
+    let sizes = said.lines().map(|line| size(line).expect("a size"));
+    sizes.collect()
+}
+
+#[test]
+fn a_disk_gives_back_what_a_guest_discards_or_zeroes() {
+    let dir = chain_of_three();
+    let commands = [
+        "write -P 9 0 2M",
+        "discard 0 2M",
+        "write -P 9 0 2M",
+        "write -P 0 0 2M",
+    ];
+    let sizes = usage_after(&dir, "v2.qcow2", &commands);
+    // Its tables take less than 512 KiB.
+    let is_full: Vec<bool> = sizes.iter().map(|&size| size > 2048).collect();
+    assert_eq!(is_full, [true, false, true, false], "{sizes:?}");
+    assert!(sizes[1] < 512 && sizes[3] < 512, "{sizes:?}");
 }
 
 #[test]

@@ -75,6 +75,9 @@ fn the_command_finds_its_disks_in_its_environment() {
         "driver": "qcow2",
         "node-name": "B",
         "file": {"driver": "file", "filename": b},
+        "cache": {"no-flush": true},
+        "discard": "unmap",
+        "detect-zeroes": "unmap",
         "backing": {
             "driver": "raw",
             "read-only": true,
@@ -92,6 +95,12 @@ fn a_blank_disk_stands_on_nothing() {
     let arguments = [&["exec", "--disk", "A=blank.qcow2"], &script[..]].concat();
     let said = Run::of(&mut by_hand(&dir, &arguments)).ok();
     assert!(said.starts_with("{\"backing\":null,"), "{said}");
+    // Version 2 cannot discard.
+    dir.tool("create -q --force -o compat=0.10 blank.qcow2 1G")
+        .ok();
+    let said = Run::of(&mut by_hand(&dir, &arguments)).ok();
+    assert!(said.contains("no-flush"), "{said}");
+    assert!(!said.contains("unmap"), "{said}");
 }
 
 #[test]
