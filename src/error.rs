@@ -12,6 +12,8 @@ use crate::name::quoted;
 pub enum Error {
     /// Not a size in the grammar of [`parse_size`](crate::parse_size).
     InvalidSize(String),
+    /// A size in the grammar of [`parse_size`](crate::parse_size) that no disk can have.
+    HugeSize(String),
     /// Not an option of [`OptionList`](crate::OptionList), or no value of it.
     InvalidOption {
         /// The option's name, as it was given.
@@ -97,11 +99,20 @@ impl From<Error> for io::Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Error::InvalidSize(text) if text.trim_start().starts_with(['+', '-']) => {
+                write!(
+                    f,
+                    "invalid size {text:?}: give the whole size, without a sign"
+                )
+            }
             Error::InvalidSize(text) => write!(
                 f,
                 "invalid size {text:?}: give bytes, or a number with one of the suffixes \
-                 K, M, G, T, P, E, of less than 8E"
+                 K, M, G, T, P, E"
             ),
+            Error::HugeSize(text) => {
+                write!(f, "invalid size {text:?}: the largest disk has 2E")
+            }
             Error::InvalidOption { name, problem } => write!(f, "-o {name:?}: {problem}"),
             Error::InvalidClusterSize(bytes) => write!(
                 f,

@@ -9,13 +9,15 @@ pub const SECTOR: u64 = 512;
 /// Reads a size in bytes from `text`, with the grammar of `qemu-img`
 /// (QEMU `util/cutils.c`, `do_strtosz_full`): decimal digits with an optional
 /// fraction and one suffix of `b`, `K`, `M`, `G`, `T`, `P`, `E` (powers of 1024,
-/// either case), or a hexadecimal number of bytes (`0x…`); white space and a `+` may
-/// stand before. What a suffix leaves of a fraction of a byte rounds to the nearest.
+/// either case), or a hexadecimal number of bytes (`0x…`); white space may precede it.
+/// What a suffix leaves of a fraction of a byte rounds to the nearest.
 ///
 /// # Errors
 ///
-/// [`Error::InvalidSize`] for anything else, and for more than
-/// 9223372036854775807 (2^63 - 1) bytes, the largest size QEMU knows.
+/// [`Error::InvalidSize`] for anything else. That includes a sign, which `qemu-img create`
+/// ignores: `+10G` is how `qemu-img resize` says "10G more".
+/// [`Error::HugeSize`] for more than 9223372036854775807 (2^63 - 1) bytes, the largest
+/// size QEMU knows.
 ///
 /// ```
 /// use qcow2_overlay::parse_size;
@@ -25,22 +27,23 @@ pub const SECTOR: u64 = 512;
 /// # Ok::<(), qcow2_overlay::Error>(())
 /// ```
 pub fn parse_size(text: &str) -> Result<u64, Error> {
-    read(text)
-        .filter(|&bytes| bytes <= i64::MAX as u128)
-        .map(|bytes| bytes as u64)
-        .ok_or_else(|| Error::InvalidSize(text.to_owned()))
+    match read(text) {
+        None => Err(Error::InvalidSize(text.to_owned())),
+        Some(bytes) if bytes > i64::MAX as u128 => Err(Error::HugeSize(text.to_owned())),
+        Some(bytes) => Ok(bytes as u64),
+    }
 }
 
 /// Digits behind the point beyond these cannot change a result by a byte.
 const MAX_FRACTION_DIGITS: usize = 18;
 
+/// The number of bytes; one that has no room in 128 bits is the largest that has.
 fn read(text: &str) -> Option<u128> {
     // QEMU leaves the digits to strtoull, which passes over these.
     let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-    let text = text.strip_prefix('+').unwrap_or(text);
     if let Some(hex) = text.strip_prefix("0x").or(text.strip_prefix("0X")) {
         let is_hex = !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit());
-        return is_hex.then(|| u128::from_str_radix(hex, 16).ok())?;
+        return is_hex.then(|| u128::from_str_radix(hex, 16).unwrap_or(u128::MAX));
     }
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: u128 = match &text[number.len()..] {
@@ -65,7 +68,7 @@ fn read(text: &str) -> Option<u128> {
     let whole: u128 = if whole.is_empty() {
         0
     } else {
-        whole.parse().ok()?
+        whole.parse().unwrap_or(u128::MAX)
     };
     let scale = 10u128.pow(fraction.len() as u32);
     let part: u128 = if fraction.is_empty() {
@@ -73,9 +76,8 @@ fn read(text: &str) -> Option<u128> {
     } else {
         fraction.parse().ok()?
     };
-    whole
-        .checked_mul(unit)?
-        .checked_add((part * unit + scale / 2) / scale)
+    let rest = (part * unit + scale / 2) / scale;
+    Some(whole.saturating_mul(unit).saturating_add(rest))
 }
 
 /// Writes a number of bytes the way `qemu-img info` does: three significant
@@ -122,7 +124,6 @@ mod tests {
             ("0.5006K", 513),
             ("7E", 7 << 60),
             ("0x200", 512),
-            ("+5", 5),
             (" \t5", 5),
             ("5.", 5),
             ("5.00b", 5),
@@ -142,7 +143,8 @@ mod tests {
             "1.5",
             "1.5b",
             "+",
-            "++5",
+            "+5",
+            "+10G",
             "5 ",
             "1KB",
             "1KiB",
@@ -151,14 +153,28 @@ mod tests {
             "1e3",
             "0x10K",
             "0x",
-            "8E",
-            "9223372036854775808",
-            "99999999999999999999999999999999999999999999",
             "1..5G",
             "ten",
             "1\u{0661}",
         ] {
-            assert!(parse_size(text).is_err(), "{text:?}");
+            let error = Error::InvalidSize(text.to_owned());
+            assert_eq!(parse_size(text), Err(error));
+        }
+    }
+
+    #[test]
+    fn refuses_more_than_qemu_knows() {
+        let digits = "9".repeat(44);
+        for text in [
+            "8E",
+            "9223372036854775808",
+            "0xffffffffffffffff",
+            &digits,
+            &format!("0x{digits}"),
+            &format!("{digits}E"),
+        ] {
+            let error = Error::HugeSize(text.to_owned());
+            assert_eq!(parse_size(text), Err(error));
         }
     }
 

@@ -35,7 +35,7 @@ fn size(rng: &mut Rng) -> String {
         5 => format!("{}{}", rng.u32(..40), choose(rng, &["T", "P", "E"])),
         6 if rng.bool() => {
             let odd = [
-                "1.5", "-1", "1KB", "", "1e3", "+5", "0x", "0x5K", "5.", "5b", "5.0B", "8E",
+                "1.5", "-1", "1KB", "", "1e3", "0x", "0x5K", "5.", "5b", "5.0B", "8E",
             ];
             choose(rng, &odd).to_owned()
         }

@@ -25,9 +25,18 @@ fn neither_size_nor_base() {
 
 #[test]
 fn sizes_that_are_none() {
-    for size in ["1.5", "ten", "-1", "1KiB", "8E", "0x", "1,5G"] {
-        let right = "give bytes, or a number with one of the suffixes K, M, G, T, P, E, \
-                     of less than 8E";
+    let number = "give bytes, or a number with one of the suffixes K, M, G, T, P, E";
+    let sign = "give the whole size, without a sign";
+    for (size, right) in [
+        ("1.5", number),
+        ("ten", number),
+        ("1KiB", number),
+        ("0x", number),
+        ("1,5G", number),
+        ("-1", sign),
+        ("+10G", sign),
+        ("9E", "the largest disk has 2E"),
+    ] {
         refused(
             &format!("x {size}"),
             2,
