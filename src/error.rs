@@ -62,6 +62,8 @@ pub enum Error {
     ForeignFormat(&'static str),
     /// The file does not begin with a qcow2 header.
     NotQcow2,
+    /// The file is said to be raw, and begins with a qcow2 header.
+    NotRaw,
     /// The file ends before something it refers to.
     Truncated {
         /// What is missing, such as `the L1 table`.
@@ -161,10 +163,27 @@ impl fmt::Display for Error {
             }
             Error::ForeignFormat(format) => write!(
                 f,
-                "it is a {format} image, and a backing file must be raw or qcow2; \
-                 convert it, or pass -F raw if its very bytes are the disk"
+                "it is a {format} image, and a backing file must be raw or qcow2: \
+                 convert it with qemu-img convert{}",
+                match *format {
+                    crate::format::LUKS => {
+                        ", or give -F raw (in a BUILD file: backing_format = \"raw\") \
+                         if the guest decrypts it"
+                    }
+                    _ => "",
+                }
             ),
-            Error::NotQcow2 => write!(f, "not a qcow2 image"),
+            Error::NotQcow2 => write!(
+                f,
+                "it is not a qcow2 image: if it is a raw one, give its overlay -F raw \
+                 (in a BUILD file: backing_format = \"raw\")"
+            ),
+            Error::NotRaw => write!(
+                f,
+                "it is a qcow2 image, not a raw one: give its overlay -F qcow2 (in a BUILD \
+                 file: backing_format = \"qcow2\"); if its very bytes are the disk, convert \
+                 it first with qemu-img convert -f raw -O qcow2"
+            ),
             Error::Truncated { what, end, length } => write!(
                 f,
                 "truncated qcow2 image: {what} ends at byte {end}, the file at byte {length}"

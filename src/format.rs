@@ -61,8 +61,30 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     Err(io::Error::other(problem))
 }
 
-/// Leaves `file` at its start.
+/// The name of a format that is a layer of encryption around a raw disk.
+pub(crate) const LUKS: &str = "LUKS";
+
+/// The format that the content of `file` says, which is left at its start.
 pub(crate) fn detect(file: &mut File) -> io::Result<Format> {
+    match magic(file)? {
+        None => Ok(Format::Raw),
+        Some("qcow2") => Ok(Format::Qcow2),
+        Some(format) => Err(Error::ForeignFormat(format).into()),
+    }
+}
+
+/// Checks that the content of `file` can be that of a raw disk. LUKS can be: a guest
+/// that encrypts a whole disk begins it so.
+pub(crate) fn check_raw(file: &mut File) -> io::Result<()> {
+    match magic(file)? {
+        None | Some(LUKS) => Ok(()),
+        Some("qcow2") => Err(Error::NotRaw.into()),
+        Some(format) => Err(Error::ForeignFormat(format).into()),
+    }
+}
+
+/// The name of the format whose images begin like `file`, which is left at its start.
+fn magic(file: &mut File) -> io::Result<Option<&'static str>> {
     let mut start = Vec::new();
     file.take(SECTOR).read_to_end(&mut start)?;
     file.rewind()?;
@@ -71,7 +93,7 @@ pub(crate) fn detect(file: &mut File) -> io::Result<Format> {
         found == Some(magic)
     };
     // Offsets and bytes from the probe functions in QEMU's block/*.c.
-    let foreign = [
+    let formats = [
         (0, &b"QFI\xfb\0\0\0\x01"[..], "qcow (version 1)"),
         (0, b"KDMV", "VMDK"),
         (0, b"COWD", "VMDK"),
@@ -80,15 +102,11 @@ pub(crate) fn detect(file: &mut File) -> io::Result<Format> {
         (0, b"vhdxfile", "VHDX"),
         (0, b"conectix", "VHD"),
         (0, b"QED\0", "QED"),
-        (0, b"LUKS\xba\xbe", "LUKS"),
+        (0, b"LUKS\xba\xbe", LUKS),
         (0, b"WithoutFreeSpace", "Parallels"),
         (0, b"WithouFreSpacExt", "Parallels"),
+        (0, b"QFI\xfb", "qcow2"),
     ];
-    if let Some((.., format)) = foreign.into_iter().find(|&(at, magic, _)| has(at, magic)) {
-        return Err(Error::ForeignFormat(format).into());
-    }
-    Ok(match has(0, b"QFI\xfb") {
-        true => Format::Qcow2,
-        false => Format::Raw,
-    })
+    let found = formats.into_iter().find(|&(at, magic, _)| has(at, magic));
+    Ok(found.map(|(.., format)| format))
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::{chain, Error, Format, ImageInfo, Options, Record, Stamp};
+use crate::{chain, check_fit, Error, Format, ImageInfo, Options, Record, Stamp};
 
 /// A disk that can be written wherever one likes, because it has the absolute path of
 /// its base. Nothing is ever opened for writing here.
@@ -36,13 +36,14 @@ impl FreshDisk {
     ///
     /// As of [`chain`]: everything beneath must be there. Also when the base has
     /// changed since `overlay`, or a disk beneath it, was written and recorded that;
-    /// and when the base leads to other files by its real path than by the path it
-    /// was found at.
+    /// when an image does not fit the one beneath it, see [`check_fit`]; and when the
+    /// base leads to other files by its real path than by the path it was found at.
     pub fn like(overlay: &Path) -> io::Result<Self> {
-        let images = chain(overlay, Some(Format::Qcow2))?;
+        let images = chain(overlay, Some(Format::Qcow2)).map_err(say_what_is_needed)?;
         for start in 0..images.len() {
             check_record(&images[start..])?;
         }
+        check_fit(&images)?;
         let top = &images[0];
         let header = top.header.as_ref().ok_or(Error::NotQcow2)?;
         let options = Options::like(header);
@@ -62,6 +63,18 @@ impl FreshDisk {
             beneath,
             overlay: images,
         })
+    }
+}
+
+/// Says more of a raw image, or one of another format, where an overlay is needed.
+fn say_what_is_needed(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
+    match inner {
+        Some(Error::NotQcow2) => io::Error::other(
+            "it is not a qcow2 image: create an overlay that is backed by it, and give that \
+             (qcow2-overlay create -b; in a BUILD file: qcow2_overlay)",
+        ),
+        _ => error,
     }
 }
 

@@ -40,6 +40,9 @@ def create_image(ctx, *, size, backing = None):
             if backing.is_last:
                 args.add("--standalone")
             inputs.append(backing.file)
+        else:
+            # It is not an input. Each test opens it, and finds what is declared wrongly.
+            args.add("-u")
     args.add(image)
     if size != None:
         args.add(str(size))

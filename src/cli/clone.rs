@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
-use qcow2_overlay::{chain, parse_size, Existing, FreshDisk, Layout, Record};
+use qcow2_overlay::{chain, parse_size, Existing, FreshDisk, Layout, Record, SECTOR};
 
 use super::{create, describe, print, usage};
 
@@ -62,7 +62,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let mut disk = FreshDisk::like(overlay).with_context(|| format!("{overlay:?}"))?;
     if let Some(size) = size {
         let least = disk.overlay[0].virtual_size;
-        if size < least {
+        if size.next_multiple_of(SECTOR) < least {
             bail!(
                 "--size of {size} bytes is smaller than {overlay:?}, of {least} bytes: \
                  the end of that would be lost"

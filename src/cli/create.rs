@@ -1,15 +1,16 @@
 //! `qcow2-overlay create`
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
 use qcow2_overlay::{
-    chain, create_file, protocol, resolve, Existing, Format, ImageInfo, Layout, Options,
+    chain, check_fit, create_file, protocol, resolve, Existing, ImageInfo, Layout, Options, SECTOR,
 };
 
 use super::request::Request;
@@ -27,7 +28,10 @@ Options for -o, separated by commas (a comma in a value is written twice):
   size=SIZE              the same as SIZE
 
 SIZE is in bytes or has a suffix K, M, G, T, P or E, and may have a fraction, as 1.5G.
-It is rounded up to 512 bytes; without it the disk is as large as the backing file's.";
+It is rounded up to 512 bytes; without it the disk is as large as the backing file's.
+
+The backing file, and all beneath it, must be there, be no larger than the disk, and not be
+FILE. With -u nothing of this is looked at, until clone or exec opens the disk.";
 
 pub fn command() -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
@@ -57,6 +61,13 @@ pub fn command() -> Command {
                 .help("Format of the backing file [default: what its content says]"),
         )
         .arg(
+            Arg::new("unopened")
+                .short('u')
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["probe", "standalone"])
+                .help("Do not open the backing file; needs SIZE and -F"),
+        )
+        .arg(
             flag("no-backing-format")
                 .conflicts_with("backing-format")
                 .help("Do not record the format of the backing file"),
@@ -66,12 +77,9 @@ pub fn command() -> Command {
                 .long("probe")
                 .value_name("PATH")
                 .value_parser(value_parser!(PathBuf))
-                .help("Read size and format of the backing file from PATH instead"),
+                .help("Open PATH as the backing file, which is at NAME later"),
         )
-        .arg(
-            flag("standalone")
-                .help("Fail if the backing file, where it is read, has one of its own"),
-        )
+        .arg(flag("standalone").help("Fail if the backing file has a backing file of its own"))
         .arg(
             Arg::new("options")
                 .short('o')
@@ -103,10 +111,6 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         .get_one::<PathBuf>("file")
         .expect("clap requires FILE");
     let to_stdout = file.as_os_str() == "-";
-    let force = matches.get_flag("force");
-    if force && !to_stdout {
-        request.check_base_is_not(file)?;
-    }
     let options = request.options(file)?;
     let layout = Layout::new(&options)?;
     if to_stdout {
@@ -145,21 +149,23 @@ impl Request {
         let Some(name) = &self.backing else {
             return Ok(self.list.options(self.size.unwrap_or_default()));
         };
+        let base = match self.unopened {
+            true => Vec::new(),
+            false => self.open_base(file, name)?,
+        };
+        if file.as_os_str() != "-" {
+            check_is_new(file, name, &base)?;
+        }
         let mut format = self.format;
         let mut size = self.size;
-        let is_format_known = format.is_some() || !self.record_format;
-        if size.is_none() || !is_format_known {
-            let base = self.open_base(file, name)?;
-            if self.standalone {
-                check_stands_alone(&base)?;
-            }
+        if let Some(base) = base.first() {
             format = Some(base.format);
             let least = base.virtual_size;
             let asked = *size.get_or_insert(least);
-            if asked < least {
+            if asked.next_multiple_of(SECTOR) < least {
                 bail!(
-                    "SIZE of {asked} bytes is smaller than the backing file {name:?}, \
-                     of {least} bytes: the end of that would be lost"
+                    "SIZE (in a BUILD file: size) of {asked} bytes is smaller than the backing \
+                     file {name:?}, of {least} bytes: the end of that would be lost"
                 );
             }
         }
@@ -168,53 +174,77 @@ impl Request {
         Ok(options.backing(name.as_bytes(), format))
     }
 
-    fn open_base(&self, file: &Path, name: &OsStr) -> Result<ImageInfo> {
-        if protocol(name.as_bytes()).is_some() && self.probe.is_none() {
-            bail!(qcow2_overlay::Error::BackingNameIsProtocol(
-                name.as_bytes().to_vec()
-            ));
-        }
-        let path = self.base_path(file, name);
-        ImageInfo::read(&path, self.format).map_err(|error| {
-            if error.kind() != io::ErrorKind::NotFound || self.probe.is_some() {
-                return anyhow::Error::new(error).context(format!("backing file {path:?}"));
+    /// The base and all beneath it, or the file that stands for it alone.
+    fn open_base(&self, file: &Path, name: &OsStr) -> Result<Vec<ImageInfo>> {
+        let (path, images) = match &self.probe {
+            Some(path) => {
+                let image = ImageInfo::read(path, self.format);
+                (path.clone(), image.map(|image| vec![image]))
             }
-            let hint = match fs::canonicalize(name) {
-                Ok(here) => format!(
-                    "; the one in the current directory would be -b {:?}",
-                    here.as_os_str()
-                ),
-                Err(_) => String::new(),
-            };
-            anyhow::anyhow!(
-                "backing file {path:?} does not exist (-b is relative to the directory \
-                 of the overlay){hint}"
-            )
-        })
-    }
-
-    fn base_path(&self, file: &Path, name: &OsStr) -> PathBuf {
-        match &self.probe {
-            Some(path) => path.clone(),
-            None => resolve(file, name.as_bytes()),
-        }
-    }
-
-    /// Refuses to replace the base, or what the base stands on, by the overlay.
-    fn check_base_is_not(&self, file: &Path) -> Result<()> {
-        let (Some(name), Ok(existing)) = (&self.backing, fs::metadata(file)) else {
-            return Ok(());
+            None if protocol(name.as_bytes()).is_some() => {
+                let name = name.as_bytes().to_vec();
+                bail!(qcow2_overlay::Error::BackingNameIsProtocol(name));
+            }
+            None => {
+                let path = resolve(file, name.as_bytes());
+                check_exists(&path, name)?;
+                let images = chain(&path, self.format);
+                (path, images)
+            }
         };
-        let stored = resolve(file, name.as_bytes());
-        for path in self.probe.iter().chain([&stored]) {
-            let single = || ImageInfo::read(path, Some(Format::Raw)).map(|image| vec![image]);
-            let images = chain(path, self.format).or_else(|_| single());
-            if images.is_ok_and(|images| images.iter().any(|i| i.is_file(&existing))) {
-                bail!("{file:?} is its own backing file; --force would destroy that");
-            }
+        let about = || format!("backing file {path:?}");
+        let images = images.with_context(about)?;
+        check_fit(&images).with_context(about)?;
+        if self.standalone {
+            check_stands_alone(&images[0])?;
         }
-        Ok(())
+        Ok(images)
     }
+}
+
+/// Says more of a backing file that is not there.
+fn check_exists(path: &Path, name: &OsStr) -> Result<()> {
+    let is_missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    if !fs::metadata(path).is_err_and(is_missing) {
+        return Ok(());
+    }
+    let hint = match fs::canonicalize(name) {
+        Ok(here) => format!(
+            "; the one in the current directory would be -b {:?}",
+            here.as_os_str()
+        ),
+        Err(_) => String::new(),
+    };
+    bail!(
+        "backing file {path:?} does not exist (-b is relative to the directory of the overlay){hint}"
+    )
+}
+
+/// Checks that the new image is not its own base, nor beneath that, under any name.
+fn check_is_new(file: &Path, name: &OsStr, base: &[ImageInfo]) -> Result<()> {
+    let stored = resolve(file, name.as_bytes());
+    let is_beneath = match fs::metadata(file) {
+        Ok(found) => {
+            let id = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+            base.iter().any(|image| image.is_file(&found))
+                || fs::metadata(&stored).is_ok_and(|stored| id(&stored) == id(&found))
+        }
+        // Then a base that was opened is another file.
+        Err(_) => {
+            directory(file).is_some_and(|it| Some(it) == directory(&stored))
+                && file.file_name() == stored.file_name()
+        }
+    };
+    if is_beneath {
+        bail!("{file:?} is in the chain of its backing file {name:?}; give another path");
+    }
+    Ok(())
+}
+
+/// The directory that `path` is in, without symbolic links.
+fn directory(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    fs::canonicalize(parent.unwrap_or(Path::new("."))).ok()
 }
 
 /// What a build action asks for whose inputs are the base and nothing beneath it.
@@ -222,8 +252,8 @@ fn check_stands_alone(base: &ImageInfo) -> Result<()> {
     let header = base.header.as_ref();
     if let Some(name) = header.and_then(|header| header.backing_name.as_ref()) {
         bail!(
-            "backing file {:?} stands on a file of its own, {:?}, which --standalone rules \
-             out (in a BUILD file: give a target with Qcow2Info that has the whole chain)",
+            "backing file {:?} is itself an overlay, of {:?}, which a plain file does not bring \
+             along: in the BUILD file, give a qcow2_overlay or another target with Qcow2Info",
             base.path,
             String::from_utf8_lossy(name)
         );

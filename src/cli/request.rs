@@ -19,6 +19,8 @@ pub struct Request {
     pub record_format: bool,
     pub probe: Option<PathBuf>,
     pub standalone: bool,
+    /// Whether the backing file is not opened.
+    pub unopened: bool,
 }
 
 impl Request {
@@ -45,6 +47,7 @@ impl Request {
             record_format: !matches.get_flag("no-backing-format"),
             probe: matches.get_one::<PathBuf>("probe").cloned(),
             standalone: matches.get_flag("standalone"),
+            unopened: matches.get_flag("unopened"),
             list,
         };
         request.check()?;
@@ -53,13 +56,23 @@ impl Request {
 
     fn check(&self) -> Result<()> {
         if self.backing.is_some() {
+            let must_be_known = "-u leaves the backing file unopened: give";
+            if self.unopened && self.size.is_none() {
+                return Err(usage(format!("{must_be_known} SIZE")));
+            }
+            if self.unopened && self.record_format && self.format.is_none() {
+                return Err(usage(format!(
+                    "{must_be_known} its format, -F raw or qcow2"
+                )));
+            }
             return Ok(());
         }
         let is_about_base = self.format.is_some() || self.probe.is_some() || self.standalone;
-        if is_about_base || !self.record_format {
-            let needs =
-                "-F, --probe, --standalone and --no-backing-format need a backing file: -b NAME";
-            return Err(usage(needs));
+        if is_about_base || self.unopened || !self.record_format {
+            return Err(usage(
+                "-F, -u, --probe, --standalone and --no-backing-format need a backing file: \
+                 -b NAME",
+            ));
         }
         if self.size.is_none() {
             let missing = "give SIZE, or a backing file to take it from: -b NAME";

@@ -37,7 +37,7 @@ a_base_whose_own_base_is_not_declared() {
   broken 'backing = ":undeclared"'
   must_fail build //broken:node
   said "Creating qcow2 image bazel-out"
-  said 'broken/undeclared.qcow2" stands on a file of its own, "image.img", which --standalone rules out (in a BUILD file: give a target with Qcow2Info that has the whole chain)'
+  said 'broken/undeclared.qcow2" is itself an overlay, of "image.img", which a plain file does not bring along: in the BUILD file, give a qcow2_overlay or another target with Qcow2Info'
   [[ ! -e $workspace/bazel-bin/broken/node.qcow2 ]] || fail "an image was left"
 }
 

@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 
 use common::{tool, Dir, Run};
 
-const NEW: [&str; 6] = ["-q", "-b", "base", "-F", "raw", "disk.qcow2"];
+const NEW: [&str; 7] = ["-q", "-u", "-b", "base", "-F", "raw", "disk.qcow2"];
 
 struct Call {
     name: String,

@@ -88,7 +88,8 @@ impl Request {
             command.args(["-o", &self.options.join(",")]);
         }
         if let Some((base, format)) = self.backing {
-            command.args(["-b", base, "-F", format]);
+            // Without -u ours refuses a disk that is smaller than its base.
+            command.args(["-u", "-b", base, "-F", format]);
         }
         // getopt would take a size that begins with a hyphen for options.
         Run::of(command.arg("--").arg(name).arg(&self.size))

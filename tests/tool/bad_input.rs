@@ -147,11 +147,33 @@ fn options_that_exclude_each_other() {
         1,
         "extended_l2=on needs a cluster_size of at least 16K",
     );
-    let needs = "-F, --probe, --standalone and --no-backing-format need a backing file: -b NAME";
+    let needs = "-F, -u, --probe, --standalone and --no-backing-format need a backing file: \
+                 -b NAME";
     refused("-F raw x 1G", 2, needs);
+    refused("-u x 1G", 2, needs);
     refused("--standalone x 1G", 2, needs);
     refused("--probe a x 1G", 2, needs);
     refused("--no-backing-format x 1G", 2, needs);
+    for (option, shown) in [
+        ("--probe a", "--probe <PATH>"),
+        ("--standalone", "--standalone"),
+    ] {
+        refused(
+            &format!("-u {option} -b a -F raw x 1G"),
+            2,
+            &format!("the argument '-u' cannot be used with '{shown}'; --help shows the usage"),
+        );
+    }
+    refused(
+        "-u -b a -F raw x",
+        2,
+        "-u leaves the backing file unopened: give SIZE",
+    );
+    refused(
+        "-u -b a x 1G",
+        2,
+        "-u leaves the backing file unopened: give its format, -F raw or qcow2",
+    );
 }
 
 #[test]
@@ -181,54 +203,60 @@ fn arguments_that_do_not_exist() {
 fn backing_names_that_do_not_fit() {
     let long = "n".repeat(1024);
     refused(
-        &format!("-b {long} -F raw x 1G"),
+        &format!("-u -b {long} -F raw x 1G"),
         1,
         "the name of the backing file has 1024 bytes, the limit here is 1023",
     );
     // 512 - 112 (header) - 16 (backing format) - 8 (end of the extensions)
     let long = "n".repeat(377);
     refused(
-        &format!("-o cluster_size=512 -b {long} -F raw x 1G"),
+        &format!("-o cluster_size=512 -u -b {long} -F raw x 1G"),
         1,
         "the name of the backing file has 377 bytes, the limit here is 376; \
          cluster_size=1024 would allow it",
     );
     let dir = Dir::new();
-    dir.tool(&format!("create -b {} -F raw a 1G", "n".repeat(1023)))
+    dir.tool(&format!("create -u -b {} -F raw a 1G", "n".repeat(1023)))
         .ok();
     let fits = &long[1..];
-    dir.tool(&format!("create -o cluster_size=512 -b {fits} -F raw b 1G"))
-        .ok();
+    dir.tool(&format!(
+        "create -o cluster_size=512 -u -b {fits} -F raw b 1G"
+    ))
+    .ok();
 }
 
 #[test]
 fn backing_names_that_are_no_file_names() {
     let dir = Dir::new();
     for (name, shown) in [("nbd:host:1", "nbd:host:1"), ("json:{}", "json:{}")] {
-        refused(
-            &format!("-b {name} -F raw x 1G"),
-            1,
-            &format!(
-                "QEMU would take the backing file {shown:?} for a protocol's address; \
-                 for a file put \"./\" before it"
-            ),
-        );
-        dir.tool(&format!("create -q --force -b ./{name} -F raw x 1G"))
+        for unopened in ["", "-u"] {
+            refused(
+                &format!("{unopened} -b {name} -F raw x 1G"),
+                1,
+                &format!(
+                    "QEMU would take the backing file {shown:?} for a protocol's address; \
+                     for a file put \"./\" before it"
+                ),
+            );
+        }
+        dir.tool(&format!("create -q --force -u -b ./{name} -F raw x 1G"))
             .ok();
     }
     let mut command = dir.command(tool());
-    command.args(["create", "-b", "", "-F", "raw", "y", "1G"]);
+    command.args(["create", "-u", "-b", "", "-F", "raw", "y", "1G"]);
     Run::of(&mut command).fails(1, "the name of the backing file is empty");
 }
 
 #[test]
 fn a_base_that_does_not_exist() {
     let relative = "does not exist (-b is relative to the directory of the overlay)";
-    refused(
-        "-b gone.img x",
-        1,
-        &format!("backing file \"gone.img\" {relative}"),
-    );
+    for known in ["", "-F raw -o size=1G", "--no-backing-format -o size=1G"] {
+        refused(
+            &format!("-b gone.img {known} x"),
+            1,
+            &format!("backing file \"gone.img\" {relative}"),
+        );
+    }
 
     let dir = Dir::new();
     fs::create_dir(dir.path("disks")).expect("mkdir");
@@ -242,6 +270,15 @@ fn a_base_that_does_not_exist() {
         ),
     );
     assert_eq!(dir.names(), ["disks", "node.img"]);
+
+    // Nor may anything beneath it be missing, be it the file that is to be written.
+    dir.tool("create -q -u -b x -F raw v1.qcow2 1M").ok();
+    dir.tool("create -b v1.qcow2 x").fails(
+        1,
+        "backing file \"v1.qcow2\": its backing file \"x\": \
+         No such file or directory (os error 2)",
+    );
+    dir.tool("create -q -b v1.qcow2 --probe v1.qcow2 y").ok();
 }
 
 #[test]
@@ -277,8 +314,11 @@ fn a_base_that_is_broken() {
         dir.tool("create -b cut.qcow2 x").fails(1, &message);
     }
     dir.write("cut.qcow2", b"raw");
-    dir.tool("create -b cut.qcow2 -F qcow2 x")
-        .fails(1, "backing file \"cut.qcow2\": not a qcow2 image");
+    dir.tool("create -b cut.qcow2 -F qcow2 x").fails(
+        1,
+        "backing file \"cut.qcow2\": it is not a qcow2 image: if it is a raw one, give its \
+             overlay -F raw (in a BUILD file: backing_format = \"raw\")",
+    );
     for (offset, value, field) in [
         (7, 9, "version"),
         (23, 30, "cluster_bits"),
@@ -303,30 +343,73 @@ fn a_base_of_another_format() {
         (b"vhdxfile", "VHDX"),
         (b"conectix", "VHD"),
         (b"QED\0", "QED"),
-        (b"LUKS\xba\xbe", "LUKS"),
     ] {
         dir.write("other.img", content);
-        dir.tool("create -b other.img x").fails(
+        for given in ["", "-F raw", "-F raw -o size=1G"] {
+            dir.tool(&format!("create -b other.img {given} x")).fails(
+                1,
+                &format!(
+                    "backing file \"other.img\": it is a {format} image, and a backing file \
+                     must be raw or qcow2: convert it with qemu-img convert"
+                ),
+            );
+        }
+    }
+    // A guest that encrypts its whole disk makes such a raw image.
+    dir.write("other.img", b"LUKS\xba\xbe");
+    dir.tool("create -b other.img x").fails(
+        1,
+        "backing file \"other.img\": it is a LUKS image, and a backing file must be raw or \
+         qcow2: convert it with qemu-img convert, or give -F raw (in a BUILD file: \
+         backing_format = \"raw\") if the guest decrypts it",
+    );
+    dir.tool("create -b other.img -F raw x").ok();
+}
+
+#[test]
+fn a_qcow2_base_that_is_said_to_be_raw() {
+    let dir = Dir::new();
+    dir.tool("create -q base.qcow2 1M").ok();
+    for given in ["-b base.qcow2", "-b later --probe base.qcow2"] {
+        dir.tool(&format!("create {given} -F raw x 1G")).fails(
             1,
-            &format!(
-                "backing file \"other.img\": it is a {format} image, and a backing file must be \
-                 raw or qcow2; convert it, or pass -F raw if its very bytes are the disk"
-            ),
+            "backing file \"base.qcow2\": it is a qcow2 image, not a raw one: give its overlay \
+             -F qcow2 (in a BUILD file: backing_format = \"qcow2\"); if its very bytes are the \
+             disk, convert it first with qemu-img convert -f raw -O qcow2",
         );
     }
-    dir.tool("create -b other.img -F raw x").ok();
+    assert_eq!(dir.names(), ["base.qcow2"]);
 }
 
 #[test]
 fn an_overlay_smaller_than_its_base() {
     let dir = Dir::new();
     dir.sparse("node.img", 100 << 20);
-    dir.tool("create -b node.img x 50M").fails(
-        1,
-        "SIZE of 52428800 bytes is smaller than the backing file \"node.img\", \
-         of 104857600 bytes: the end of that would be lost",
-    );
+    for given in ["", "-F raw", "--probe node.img -F raw"] {
+        dir.tool(&format!("create -b node.img {given} x 50M"))
+            .fails(
+                1,
+                "SIZE (in a BUILD file: size) of 52428800 bytes is smaller than the backing file \
+             \"node.img\", of 104857600 bytes: the end of that would be lost",
+            );
+    }
     assert_eq!(dir.names(), ["node.img"]);
+    // A raw image ends with a whole sector.
+    dir.sparse("odd.img", 1000);
+    dir.tool("create -b odd.img -F raw x 1000").ok();
+}
+
+#[test]
+fn a_base_that_cuts_its_own_base() {
+    let dir = Dir::new();
+    dir.sparse("node.img", 2 << 20);
+    dir.tool("create -q -u -b node.img -F raw v1.qcow2 1M").ok();
+    dir.tool("create -b v1.qcow2 x").fails(
+        1,
+        "backing file \"v1.qcow2\": its size of 1048576 bytes cuts off the end of its backing \
+         file \"node.img\", of 2097152 bytes: give it a SIZE (in a BUILD file: size) of at least \
+         that",
+    );
 }
 
 #[test]
@@ -350,14 +433,47 @@ fn an_output_that_is_its_own_base() {
     let dir = Dir::new();
     dir.sparse("node.img", 512);
     dir.tool("create -q -b node.img v1").ok();
-    let own = |file: &str| format!("{file:?} is its own backing file; --force would destroy that");
-    dir.tool("create --force -b node.img node.img")
-        .fails(1, &own("node.img"));
-    dir.tool("create --force -b node.img -F raw node.img 1G")
-        .fails(1, &own("node.img"));
-    dir.tool("create --force -b v1 node.img")
-        .fails(1, &own("node.img"));
+    fs::create_dir(dir.path("sub")).expect("mkdir");
+    fs::hard_link(dir.path("node.img"), dir.path("sub/hard.img")).expect("a link");
+    std::os::unix::fs::symlink("../node.img", dir.path("sub/soft.img")).expect("symlink");
+    let own = |name: &str, file: &str| {
+        format!("{file:?} is in the chain of its backing file {name:?}; give another path")
+    };
+    for (name, file) in [
+        ("node.img", "node.img"),
+        ("./sub/../node.img", "node.img"),
+        ("node.img", "./node.img"),
+        ("sub/hard.img", "node.img"),
+        ("sub/soft.img", "node.img"),
+        ("../node.img", "sub/hard.img"),
+        ("../node.img", "sub/soft.img"),
+    ] {
+        for given in ["-F raw", "--force -F raw", "--force -u -F raw", "--force"] {
+            dir.tool(&format!("create {given} -b {name} {file} 1G"))
+                .fails(1, &own(name, file));
+        }
+    }
+    for force in ["", "--force"] {
+        dir.tool(&format!("create {force} -b v1 node.img"))
+            .fails(1, &own("v1", "node.img"));
+        let given = "-b /later --probe node.img";
+        dir.tool(&format!("create {force} {given} node.img"))
+            .fails(1, &own("/later", "node.img"));
+    }
     assert_eq!(dir.read("node.img"), [0; 512]);
+    // Nothing of it is there yet.
+    for (name, file) in [
+        ("new", "new"),
+        ("./new", "sub/../new"),
+        ("../sub/new", "sub/new"),
+    ] {
+        dir.tool(&format!("create -u -F raw -b {name} {file} 1G"))
+            .fails(1, &own(name, file));
+        dir.tool(&format!("create -b {name} --probe node.img {file}"))
+            .fails(1, &own(name, file));
+    }
+    assert_eq!(dir.names(), ["node.img", "sub", "v1"]);
+    dir.tool("create -u -F raw -b ../new sub/new 1G").ok();
 }
 
 #[test]

@@ -239,7 +239,8 @@ fn an_overlay_that_cannot_be_cloned_leaves_nothing() {
     let missing = format!("disk B: \"gone.qcow2\": {gone}");
     refused(&dir, &["A=node.qcow2", "B=gone.qcow2"], 1, &missing);
     dir.write("text", b"not an image");
-    let no_image = "disk B: \"text\": not a qcow2 image";
+    let no_image = "disk B: \"text\": it is not a qcow2 image: create an overlay that is backed \
+                    by it, and give that (qcow2-overlay create -b; in a BUILD file: qcow2_overlay)";
     refused(&dir, &["A=node.qcow2", "B=text"], 1, no_image);
     dir.write("cut", &dir.read("node.qcow2")[..100_000]);
     let cut = "disk A: \"cut\": truncated qcow2 image: \

@@ -5,7 +5,7 @@ use crate::common::Dir;
 #[test]
 fn describes_an_overlay() {
     let dir = Dir::new();
-    dir.tool("create -q -b /nowhere/node.img -F raw disk.qcow2 1G")
+    dir.tool("create -q -u -b /nowhere/node.img -F raw disk.qcow2 1G")
         .ok();
     let text = dir.tool("info disk.qcow2").ok();
     let start = "image: disk.qcow2\n\
@@ -70,8 +70,8 @@ fn follows_a_chain_to_its_end() {
 #[test]
 fn finds_a_loop_in_a_chain() {
     let dir = Dir::new();
-    dir.tool("create -q -b b.qcow2 -F qcow2 a.qcow2 1M").ok();
-    dir.tool("create -q -b a.qcow2 -F qcow2 b.qcow2 1M").ok();
+    dir.tool("create -q -u -b b.qcow2 -F qcow2 a.qcow2 1M").ok();
+    dir.tool("create -q -u -b a.qcow2 -F qcow2 b.qcow2 1M").ok();
     dir.tool("info --backing-chain a.qcow2").fails(
         1,
         "\"a.qcow2\": the backing chain is a loop: \"a.qcow2\" stands on itself",
@@ -81,8 +81,9 @@ fn finds_a_loop_in_a_chain() {
 #[test]
 fn names_the_image_whose_base_is_missing() {
     let dir = Dir::new();
-    dir.tool("create -q -b gone.img -F raw v1.qcow2 1M").ok();
-    dir.tool("create -q -b v1.qcow2 v2.qcow2").ok();
+    dir.tool("create -q -u -b gone.img -F raw v1.qcow2 1M").ok();
+    dir.tool("create -q -u -b v1.qcow2 -F qcow2 v2.qcow2 1M")
+        .ok();
     dir.tool("info v2.qcow2").ok();
     dir.tool("info --backing-chain v2.qcow2").fails(
         1,

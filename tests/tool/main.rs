@@ -5,6 +5,7 @@ mod clone;
 mod common;
 mod create;
 mod exec;
+mod fit;
 mod info;
 mod keep;
 mod reference;

@@ -53,7 +53,7 @@ fn the_tool_writes_the_same_bytes() {
         let mut command = dir.command(crate::common::tool());
         command.args(["create", "-q", "--force", "-o", "compat=0.10"]);
         if let Some(name) = row.backing {
-            command.args(["--no-backing-format", "-b", name]);
+            command.args(["-u", "--no-backing-format", "-b", name]);
         }
         Run::of(command.args(["disk.qcow2", &row.size.to_string()])).ok();
         let image = dir.read("disk.qcow2");

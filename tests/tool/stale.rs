@@ -110,7 +110,8 @@ fn a_change_at_any_level_is_seen() {
             let exec = dir.tool("exec --disk A=disk.qcow2 -- true");
             exec.fails(1, &format!("disk A: {problem}"));
             // A disk made by other means on top of it is no better.
-            dir.tool("create -q -b disk.qcow2 top.qcow2").ok();
+            dir.tool("create -q -u -b disk.qcow2 -F qcow2 top.qcow2 1M")
+                .ok();
             let problem = problem.replace("\"disk.qcow2\"", "\"top.qcow2\"");
             let problem = problem.replace("since \"top.qcow2\"", "since \"disk.qcow2\"");
             dir.tool("clone top.qcow2 other.qcow2").fails(1, &problem);

@@ -1,0 +1,51 @@
+//! Whether the images of a chain fit each other.
+
+use std::io;
+
+use crate::format::{check_raw, open};
+use crate::{Format, ImageInfo};
+
+/// Checks what the overlays of a chain say of the images beneath, the topmost first. An
+/// overlay can be made without a look at its base, so what it says can be wrong.
+///
+/// # Errors
+///
+/// An [`Error`](crate::Error) in an [`io::Error`] if the content of an image contradicts
+/// its format; and if an overlay is smaller than its base and has no data of its own, so
+/// that nothing but its making can have cut the disk. (One that holds data was used with
+/// this size, or shrunk by `qemu-img resize --shrink`.)
+pub fn check_fit(chain: &[ImageInfo]) -> io::Result<()> {
+    if let Some(top) = chain.first() {
+        check_content(top)?;
+    }
+    for (index, pair) in chain.windows(2).enumerate() {
+        let (image, base) = (&pair[0], &pair[1]);
+        check_pair(image, base).map_err(|e| match index {
+            0 => e,
+            _ => io::Error::new(e.kind(), format!("in {:?}: {e}", image.path)),
+        })?;
+    }
+    Ok(())
+}
+
+fn check_pair(image: &ImageInfo, base: &ImageInfo) -> io::Result<()> {
+    let path = &base.path;
+    check_content(base)
+        .map_err(|e| io::Error::new(e.kind(), format!("its backing file {path:?}: {e}")))?;
+    let (size, least) = (image.virtual_size, base.virtual_size);
+    if size < least && !image.has_data()? {
+        return Err(io::Error::other(format!(
+            "its size of {size} bytes cuts off the end of its backing file {path:?}, of \
+             {least} bytes: give it a SIZE (in a BUILD file: size) of at least that"
+        )));
+    }
+    Ok(())
+}
+
+/// A qcow2 image has been read as one.
+fn check_content(image: &ImageInfo) -> io::Result<()> {
+    match image.format {
+        Format::Raw => check_raw(&mut open(&image.path)?),
+        Format::Qcow2 => Ok(()),
+    }
+}
