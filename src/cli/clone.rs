@@ -17,8 +17,9 @@ pub fn command() -> Command {
         .after_help(
             "The new disk has the absolute path of its base, so it can be moved. It stands on\n\
              the base of the overlay, or on the overlay itself if that has data of its own.\n\
-             The whole chain is checked to be there. A file that already is exactly the disk\n\
-             asked for is left as it is.\n\n\
+             The whole chain is checked: each image must be there, have the format that is\n\
+             recorded, and as long as it has no data be no smaller than the one beneath. A file\n\
+             that already is exactly the disk asked for is left as it is.\n\n\
              The disk records length and modification time of every file beneath it. When one\n\
              of them is written again, what is on the disk does not fit it any more: info then\n\
              says so, and clone and exec refuse the disk.",

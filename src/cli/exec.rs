@@ -28,9 +28,12 @@ Each disk is written to a directory of its own in $TEST_TMPDIR, which `bazel tes
 and cleans, else in a temporary directory that is removed afterwards. COMMAND finds
   NAME            the absolute path of the disk, NAME.qcow2
   NAME_BLOCKDEV   a complete value for -blockdev of QEMU: node name NAME, the driver of
-                  each image of the chain, absolute paths; all but the disk is read-only
+                  each image of the chain, absolute paths; all but the disk is read-only;
+                  the disk discards and detects zeroes (not with compat=0.10), and
+                  ignores flushes
 A variable that has this name already is replaced. One OVERLAY can be that of many disks.
-A disk whose base has changed since the disk was written is refused, see clone.
+A disk is refused if its base has changed since the disk was written, see clone, if it is
+smaller than its base, or if its base does not have the format that it records.
 
 In `bazel test` the tool becomes COMMAND. Where there is something left to do, to remove
 the temporary directory or to keep the disks on failure, it waits for COMMAND instead:

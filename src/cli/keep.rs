@@ -73,20 +73,24 @@ pub fn move_disks(outputs: &Path, disks: &[Disk]) -> Result<()> {
 
 /// Says in the log of the test where its disks are.
 pub fn say_where(directory: &Path) {
-    eprintln!(
-        "qcow2-overlay: the disks are kept in {}",
-        lasting(directory).display()
-    );
+    eprintln!("qcow2-overlay: the disks are kept in {}", place(directory));
 }
 
-/// The path by which a directory of outputs is found when the test has ended: a sandbox, or
-/// a worker, is gone then, and Bazel has put the outputs where `bazel-testlogs` leads to.
-fn lasting(directory: &Path) -> PathBuf {
+/// Where a directory of outputs is found when the test has ended. A sandbox, or a worker, is
+/// gone then: Bazel has put what was there where `bazel-testlogs` leads to, and the test
+/// cannot know whether zipped.
+fn place(directory: &Path) -> String {
     let parts: Vec<&OsStr> = directory.iter().collect();
     let is_root = |part: &[&OsStr]| part[0] == "bazel-out" && part[2] == "testlogs";
     match parts.windows(3).position(is_root) {
-        Some(start) => Path::new("bazel-testlogs").join(PathBuf::from_iter(&parts[start + 3..])),
-        None => directory.to_owned(),
+        Some(start) => {
+            let rest = PathBuf::from_iter(&parts[start + 3..]);
+            format!(
+                "bazel-testlogs/{}, or in outputs.zip beside that",
+                rest.display()
+            )
+        }
+        None => directory.display().to_string(),
     }
 }
 
@@ -119,7 +123,7 @@ pub fn write_note(directory: &Path, disks: &[Disk]) -> Result<()> {
 
 fn note(disks: &[Disk]) -> String {
     let mut note = String::from(
-        "Disks of a test, each with what it stands on: format, path, and length and time of\n\
+        "Disks of a test, each with what it is backed by: format, path, and length and time of\n\
          modification as `stat -c '%s %.9Y' PATH` prints them.\n\n",
     );
     for Disk { name, beneath, .. } in disks {
@@ -151,7 +155,7 @@ mod tests {
             (
                 "/cache/sandbox/linux-sandbox/7/execroot/_main/bazel-out/k8-fastbuild/testlogs\
                  /vm/t/run_1_of_2/test.outputs/disks",
-                "bazel-testlogs/vm/t/run_1_of_2/test.outputs/disks",
+                "bazel-testlogs/vm/t/run_1_of_2/test.outputs/disks, or in outputs.zip beside that",
             ),
             ("/tmp/outputs/disks", "/tmp/outputs/disks"),
             (
@@ -159,7 +163,7 @@ mod tests {
                 "/tmp/testlogs/bazel-out/disks",
             ),
         ] {
-            assert_eq!(lasting(Path::new(directory)), Path::new(expected));
+            assert_eq!(place(Path::new(directory)), expected);
         }
     }
 }
