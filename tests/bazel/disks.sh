@@ -34,7 +34,7 @@ a_test_that_is_killed_leaves_nothing() {
 }
 
 disks_are_kept_as_asked() {
-  local name keep kept disk
+  local name keep kept place disk
   for name in fail private; do
     for keep in always never on_failure; do
       run_tests "//disks:${name}_keep_$keep" || true
@@ -42,7 +42,9 @@ disks_are_kept_as_asked() {
       case $name,$keep in
         *,always | fail,on_failure)
           [[ $kept == *disks/DISK.qcow2*disks/README.txt* ]] || fail "$name, $keep: $kept"
-          disk="$workspace/bazel-testlogs/disks/${name}_keep_$keep/test.outputs/disks/DISK.qcow2"
+          place=bazel-testlogs/disks/${name}_keep_$keep/test.outputs/disks
+          grep -qF "the disks are kept in $place," "$workspace/${place%/*/*}/test.log" || fail "not said: $place"
+          disk=$workspace/$place/DISK.qcow2
           (($(stat -c '%b * 512' "$disk") < 1 << 20)) || fail "not sparse: $(stat "$disk")"
           if [[ $name == fail ]]; then
             # Its base is found, and what the test wrote is there.
