@@ -22,14 +22,7 @@ rust_toolchain(
     staticlib_ext = ".a",
     stdlib_linkflags = ["-lpthread", "-ldl"],
     target_triple = "{triple}",
-)
-
-toolchain(
-    name = "toolchain",
-    exec_compatible_with = ["@platforms//os:linux", "@platforms//cpu:{cpu}"],
-    target_compatible_with = ["@platforms//os:linux", "@platforms//cpu:{cpu}"],
-    toolchain = ":rust",
-    toolchain_type = "@rules_rust//rust:toolchain_type",
+    visibility = ["//visibility:public"],
 )
 """
 
@@ -46,10 +39,7 @@ def _debian_rust_impl(repository_ctx):
     for tool in ["rustc", "rustdoc", "cargo"]:
         repository_ctx.symlink("/usr/bin/" + tool, "bin/" + tool)
     repository_ctx.symlink("/usr/lib/rustlib/%s/lib" % triple, "lib")
-    repository_ctx.file("BUILD.bazel", _BUILD.format(
-        cpu = triple.split("-")[0],
-        triple = triple,
-    ))
+    repository_ctx.file("BUILD.bazel", _BUILD.format(triple = triple))
 
 debian_rust = repository_rule(
     implementation = _debian_rust_impl,
