@@ -59,18 +59,13 @@ def create_image(ctx, *, size, backing = None):
         toolchain = TOOLCHAIN_TYPE,
     )
 
-    # `bazel run` starts the tool, which finds the image beside this link.
-    executable = ctx.actions.declare_file(ctx.label.name)
-    ctx.actions.symlink(output = executable, target_file = tool.executable, is_executable = True)
     chain = depset([image], transitive = [backing.chain] if backing else [])
     return [
         DefaultInfo(
-            executable = executable,
             files = depset([image]),
             runfiles = ctx.runfiles(transitive_files = chain),
         ),
         OutputGroupInfo(chain = chain),
-        RunEnvironmentInfo(environment = {"QCOW2_OVERLAY_IMAGE": image.basename}),
         Qcow2Info(
             backing = backing.file if backing else None,
             chain = chain,

@@ -21,4 +21,18 @@ def rule_error(ctx, attribute, problem):
       attribute: the name of the attribute at fault.
       problem: what its value was and what would be right.
     """
-    fail("{} {}: attribute {}: {}".format(ctx.attr._rule, shown(ctx.label), attribute, problem))
+    _error(ctx.attr._rule, ctx.label, attribute, problem)
+
+def macro_error(rule, name, attribute, problem):
+    """Fails as `rule_error` does, while a BUILD file is loaded.
+
+    Args:
+      rule: the name of the macro.
+      name: the name of the target.
+      attribute: the name of the attribute at fault.
+      problem: what its value was and what would be right.
+    """
+    _error(rule, native.package_relative_label(name), attribute, problem)
+
+def _error(rule, label, attribute, problem):
+    fail("{} {}: attribute {}: {}".format(rule, shown(label), attribute, problem))

@@ -20,7 +20,6 @@ qcow2_image = rule(
         ),
         "_rule": attr.string(default = "qcow2_image"),
     },
-    executable = True,
     provides = [Qcow2Info],
     toolchains = [TOOLCHAIN_TYPE],
 )

@@ -1,16 +1,42 @@
-"""The public macros: the rules with an attribute `size`.
+"""The public macros of images.
 
-Bazel takes a string attribute of this name, on any rule, for a test's size, and
-refuses what is not `small`, `medium`, `large` or `enormous`. So the rules call it
-`virtual_size`.
+Bazel takes a string attribute called `size`, on any rule, for a test's size, and refuses
+what is not `small`, `medium`, `large` or `enormous`. So the rules call it `virtual_size`,
+and the macros check it, so that no message names that.
 """
 
+load(":clone.bzl", "qcow2_clone")
+load(":errors.bzl", "macro_error")
 load(":image.bzl", _qcow2_image = "qcow2_image")
 load(":overlay.bzl", _qcow2_overlay = "qcow2_overlay")
 
 visibility("//rules")
 
-def qcow2_image(name, size, **kwargs):
+# What `<name>.clone` has as the image has it.
+_CLONE_ATTRS = ["target_compatible_with", "testonly", "visibility"]
+
+def _check_size(rule, name, size):
+    if type(size) not in ["string", "select"]:
+        macro_error(rule, name, "size", "{} is not a string: give one such as \"20G\"".format(repr(size)))
+    if size == "":
+        macro_error(rule, name, "size", "it is empty: give bytes, or a number with one of the suffixes K, M, G, T, P, E")
+
+def _declare_clone(name, attributes):
+    qcow2_clone(
+        name = name + ".clone",
+        image = name,
+        tags = ["manual"],
+        **{key: value for key, value in attributes.items() if key in _CLONE_ATTRS}
+    )
+
+def qcow2_image(
+        name,
+        size,
+        cluster_size = "64K",
+        compat = "1.1",
+        extended_l2 = False,
+        lazy_refcounts = False,
+        **kwargs):
     """A blank disk, `<name>.qcow2`.
 
     ```starlark
@@ -22,23 +48,43 @@ def qcow2_image(name, size, **kwargs):
     )
     ```
 
-    `bazel run //pkg:scratch -- PATH` writes a writable one of its own to PATH.
+    `bazel run //pkg:scratch.clone -- PATH` writes a writable disk like it to PATH.
 
     Args:
       name: the target's name.
-      size: size of the disk: bytes, or a number with a suffix K, M, G, T, P, E
+      size: Size of the disk: bytes, or a number with a suffix K, M, G, T, P, E
         (powers of 1024). Rounded up to 512 bytes.
-      **kwargs: `cluster_size` (bytes in a cluster, the unit of allocation, a power of
-        two from `"512"` to `"2M"`; default `"64K"`), `compat` (`"1.1"`, version 3 of
-        the format, the default; or `"0.10"`, version 2), `extended_l2` (clusters of 32
-        subclusters, for `compat` 1.1 and clusters of at least 16K; default False),
-        `lazy_refcounts` (lets QEMU postpone refcount updates, for `compat` 1.1; default
-        False), and what every rule has, such as `tags` and `visibility`.
+      cluster_size: Bytes in a cluster, the unit of allocation: a power of two from
+        `"512"` to `"2M"`.
+      compat: Version of the format: `"1.1"` is version 3, `"0.10"` is version 2.
+      extended_l2: Splits clusters into 32 subclusters, which copies less on small
+        writes. Needs `compat` 1.1 and clusters of at least 16K.
+      lazy_refcounts: Lets QEMU postpone refcount updates. Needs `compat` 1.1.
+      **kwargs: What every rule has, such as `tags` and `visibility`.
     """
-    _qcow2_image(name = name, virtual_size = size, **kwargs)
+    _check_size("qcow2_image", name, size)
+    _qcow2_image(
+        name = name,
+        virtual_size = size,
+        cluster_size = cluster_size,
+        compat = compat,
+        extended_l2 = extended_l2,
+        lazy_refcounts = lazy_refcounts,
+        **kwargs
+    )
+    _declare_clone(name, kwargs)
 
-def qcow2_overlay(name, backing, size = None, **kwargs):
-    """A writable disk on top of an image, `<name>.qcow2`.
+def qcow2_overlay(
+        name,
+        backing,
+        size = None,
+        backing_format = None,
+        cluster_size = "64K",
+        compat = "1.1",
+        extended_l2 = False,
+        lazy_refcounts = False,
+        **kwargs):
+    """A writable disk that is backed by an image, `<name>.qcow2`.
 
     Reads fall through to the image, writes stay in the overlay, a few kilobytes at
     first.
@@ -53,20 +99,40 @@ def qcow2_overlay(name, backing, size = None, **kwargs):
     )
     ```
 
-    A test that has `:node` in its `data` can open it read-only, or with QEMU's
-    `snapshot=on`, at its runfiles path. `bazel run //pkg:node -- PATH` writes a
-    writable disk of its own to PATH.
+    The target is the image: `$(location :node)` is its path, and whatever has it in `data`
+    has the whole chain. A test can open it read-only, or with QEMU's `snapshot=on`; to
+    write, use `qcow2_test`. `bazel run //pkg:node.clone -- PATH` writes a private writable
+    disk to PATH.
 
-    With both `size` and the format known, the image is not read and not even an input
-    of the action.
+    With both `size` and the format known, the base is not read and not even an input
+    of the action. What was declared is checked where the base is opened: by each test and
+    each `.clone`.
 
     Args:
       name: the target's name.
-      backing: the image beneath: one file, raw or qcow2, or a target with
-        `Qcow2Info`, such as another overlay.
-      size: size of the disk, as of `qcow2_image`. At least that of the image, which
-        is the default.
-      **kwargs: `backing_format` (`"raw"` or `"qcow2"`; default: from `Qcow2Info`, else
-        what the content says), and those of `qcow2_image`.
+      backing: The base: one file, raw or qcow2, or a target with `Qcow2Info`, such as
+        another overlay.
+      size: Size of the disk, as of `qcow2_image`. At least that of the base, which is
+        the default.
+      backing_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else what the
+        content says.
+      cluster_size: As of `qcow2_image`.
+      compat: As of `qcow2_image`. In `"0.10"` a guest's discard leaves stale data.
+      extended_l2: As of `qcow2_image`.
+      lazy_refcounts: As of `qcow2_image`.
+      **kwargs: What every rule has, such as `tags` and `visibility`.
     """
-    _qcow2_overlay(name = name, backing = backing, virtual_size = size, **kwargs)
+    if size != None:
+        _check_size("qcow2_overlay", name, size)
+    _qcow2_overlay(
+        name = name,
+        backing = backing,
+        virtual_size = size,
+        backing_format = backing_format,
+        cluster_size = cluster_size,
+        compat = compat,
+        extended_l2 = extended_l2,
+        lazy_refcounts = lazy_refcounts,
+        **kwargs
+    )
+    _declare_clone(name, kwargs)

@@ -1,18 +1,14 @@
 """The options of an image, as attributes of every rule that makes one."""
 
 load(":errors.bzl", "rule_error")
-load(":size.bzl", "parse_size")
+load(":size.bzl", "human_size", "parse_size", "whole_sectors")
 
 visibility("//rules/private")
 
-# Each power of two from 512 bytes to 2 MiB.
-_CLUSTER_SIZES = ["512", "1K", "2K", "4K", "8K", "16K", "32K", "64K", "128K", "256K", "512K", "1M", "2M"]
-
 OPTION_ATTRS = {
     "cluster_size": attr.string(
-        doc = "Bytes in a cluster, the unit of allocation, from `512` to `2M`.",
+        doc = "Bytes in a cluster, the unit of allocation: a power of two from `512` to `2M`.",
         default = "64K",
-        values = _CLUSTER_SIZES,
     ),
     "compat": attr.string(
         doc = "Version of the format: `1.1` is version 3; `0.10` is version 2, in which a guest's discard leaves stale data.",
@@ -27,8 +23,20 @@ OPTION_ATTRS = {
     ),
 }
 
+# QEMU's block/qcow2.h: MIN_CLUSTER_BITS and MAX_CLUSTER_BITS.
+_CLUSTER_SIZES = [1 << bits for bits in range(9, 22)]
+
 # An L1 table has at most 32 MiB (QEMU's block/qcow2.h, QCOW_MAX_L1_SIZE).
 _L1_ENTRIES = (32 << 20) // 8
+
+def _attribute_size(ctx, attribute, text):
+    """The bytes that an attribute says."""
+    size = parse_size(text)
+    if size == None:
+        rule_error(ctx, attribute, "{} is not a size: give bytes, or a number with one of the suffixes K, M, G, T, P, E".format(
+            repr(text),
+        ))
+    return size
 
 def declared_size(ctx):
     """The attribute `virtual_size` in bytes, `size` to the user; None if it is not set.
@@ -41,12 +49,10 @@ def declared_size(ctx):
     """
     if not ctx.attr.virtual_size:
         return None
-    size = parse_size(ctx.attr.virtual_size)
-    if size == None:
-        rule_error(ctx, "size", "{} is not a size: give bytes, or a number with one of the suffixes K, M, G, T, P, E".format(
-            repr(ctx.attr.virtual_size),
-        ))
-    return size
+    size = _attribute_size(ctx, "size", ctx.attr.virtual_size)
+    if size == 0:
+        rule_error(ctx, "size", "{} is a disk without a byte: give at least \"512\"".format(repr(ctx.attr.virtual_size)))
+    return whole_sectors(size)
 
 def image_options(ctx, size):
     """The options that the attributes of a rule ask for.
@@ -62,18 +68,21 @@ def image_options(ctx, size):
         for option in ["extended_l2", "lazy_refcounts"]:
             if getattr(ctx.attr, option):
                 rule_error(ctx, option, "it needs compat = \"1.1\", not \"0.10\"")
-    cluster = parse_size(ctx.attr.cluster_size)
+    cluster = _attribute_size(ctx, "cluster_size", ctx.attr.cluster_size)
+    if cluster not in _CLUSTER_SIZES:
+        rule_error(ctx, "cluster_size", "{} is not a power of two from \"512\" to \"2M\"".format(repr(ctx.attr.cluster_size)))
     if ctx.attr.extended_l2 and cluster < 16 << 10:
         rule_error(ctx, "extended_l2", "it needs a cluster_size of at least \"16K\", not {}".format(repr(ctx.attr.cluster_size)))
     entry = 16 if ctx.attr.extended_l2 else 8
     most = _L1_ENTRIES * (cluster // entry) * cluster
     if size != None and size > most:
-        rule_error(ctx, "size", "{} bytes are more than the {} that clusters of {} bytes allow: give a larger cluster_size".format(
-            size,
-            most,
-            cluster,
+        rule_error(ctx, "size", "{} is more than the {} that a cluster_size of {} allows{}".format(
+            repr(ctx.attr.virtual_size or human_size(size)),
+            repr(human_size(most)),
+            repr(human_size(cluster)),
+            ": give a larger cluster_size" if cluster < _CLUSTER_SIZES[-1] else ", the largest there is",
         ))
-    options = {"cluster_size": ctx.attr.cluster_size, "compat": ctx.attr.compat}
+    options = {"cluster_size": str(cluster), "compat": ctx.attr.compat}
     if ctx.attr.extended_l2:
         options["extended_l2"] = "on"
     if ctx.attr.lazy_refcounts:

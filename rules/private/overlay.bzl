@@ -17,14 +17,14 @@ def _base_info(ctx):
         files = info.chain.to_list()
         for file in [info.image, info.backing]:
             if file and file not in files:
-                rule_error(ctx, "backing", "the chain of {} lacks {}: its rule must put all that the image stands on into Qcow2Info.chain".format(
+                rule_error(ctx, "backing", "the chain of {} lacks {}: its rule must put all that the image is backed by into Qcow2Info.chain".format(
                     shown(target.label),
                     repr(file.basename),
                 ))
         return info
     files = target[DefaultInfo].files.to_list()
     if len(files) != 1:
-        rule_error(ctx, "backing", "{} has {} files, and a disk can stand on one only: name a target with just the image".format(
+        rule_error(ctx, "backing", "{} has {} files, and a disk is backed by one: name a target with just the image".format(
             shown(target.label),
             len(files),
         ))
@@ -77,7 +77,6 @@ qcow2_overlay = rule(
         ),
         "_rule": attr.string(default = "qcow2_overlay"),
     },
-    executable = True,
     provides = [Qcow2Info],
     toolchains = [TOOLCHAIN_TYPE],
 )

@@ -1,4 +1,4 @@
-"""Sizes of disks in BUILD files, with the grammar of `qemu-img`."""
+"""Sizes in BUILD files, with the grammar of `qemu-img`."""
 
 visibility(["//rules/...", "//tests/..."])
 
@@ -14,7 +14,6 @@ _UNITS = {
 }
 
 _SECTOR = 512
-_MAX = (1 << 63) - 1
 
 def parse_size(text):
     """Reads a size such as `512`, `64K` or `1.5G`.
@@ -24,7 +23,7 @@ def parse_size(text):
         of 1024, either case) follows.
 
     Returns:
-      The number of bytes, rounded up to 512; None if `text` is no size.
+      The number of bytes; None if `text` is not a size.
     """
     number = text.rstrip("bBkKmMgGtTpPeE")
     unit = _UNITS.get(text[len(number):].upper())
@@ -40,7 +39,29 @@ def parse_size(text):
     scale = 1
     for _ in fraction.elems():
         scale *= 10
-    size = (int(digits, 10) * unit * 2 + scale) // (2 * scale)
-    if size > _MAX:
-        return None
+    return (int(digits, 10) * unit * 2 + scale) // (2 * scale)
+
+def whole_sectors(size):
+    """Rounds the size of a disk up as `qemu-img` does.
+
+    Args:
+      size: bytes.
+
+    Returns:
+      The next multiple of 512.
+    """
     return (size + _SECTOR - 1) // _SECTOR * _SECTOR
+
+def human_size(size):
+    """A size with the largest suffix that loses nothing.
+
+    Args:
+      size: bytes.
+
+    Returns:
+      A text that `parse_size` reads as `size`.
+    """
+    for suffix in "EPTGMK".elems():
+        if size and size % _UNITS[suffix] == 0:
+            return str(size // _UNITS[suffix]) + suffix
+    return str(size)

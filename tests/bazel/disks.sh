@@ -64,6 +64,17 @@ a_corrupt_base_is_one_line() {
   said 'corrupt.img"'
 }
 
+# The base is looked at by no one before the test.
+what_is_declared_wrongly_is_one_line() {
+  run_tests --keep_going //disks:cut_off_test //disks:not_raw_test //disks:not_qcow2_test && fail "passed"
+  (($(grep -cE '^//disks:.*_test +FAILED' "$work/log") == 3)) || { cat "$work/log"; fail "not each failed"; }
+  (($(grep -c '^qcow2-overlay: ' "$work/log") == 3)) || { cat "$work/log"; fail "not one line each"; }
+  said 'its size of 524288 bytes cuts off the end of its backing file'
+  said '(in a BUILD file: size)'
+  said 'backing_format = "qcow2"'
+  said 'backing_format = "raw"'
+}
+
 # As root, and as a user who is not, which is what the sandbox can make of root.
 no_build_output_changes() {
   local before option
@@ -73,7 +84,7 @@ no_build_output_changes() {
     run_tests //disks:touch_test "$option" || { cat "$work/log"; fail "$option"; }
   done
   # And through `bazel run`.
-  must run //:same_package -- "$work/touched.qcow2"
+  must run //:same_package.clone -- "$work/touched.qcow2"
   : >"$work/touched.qcow2"
   sha256sum --check --quiet <<<"$before"
 }
@@ -83,4 +94,5 @@ check runs_do_not_interfere
 check a_test_that_is_killed_leaves_nothing
 check disks_are_kept_as_asked
 check a_corrupt_base_is_one_line
+check what_is_declared_wrongly_is_one_line
 check no_build_output_changes

@@ -1,48 +1,134 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# Mistakes that Bazel finds before a rule is analysed, or an action finds in a file. Those that
-# the rules find are in ../rules.
+# Mistakes in BUILD files, and the line that Bazel says to each.
 
-# A package with one overlay whose attributes are "$@".
-broken() {
-  mkdir -p "$workspace/broken"
-  {
-    echo 'load("@rules_qcow2//rules:defs.bzl", "qcow2_overlay")'
-    echo 'genrule(name = "image", outs = ["image.img"], cmd = "truncate -s 1M $@")'
-    echo 'genrule(name = "undeclared", outs = ["undeclared.qcow2"],'
-    echo '    cmd = "qemu-img create -q -f qcow2 -u -b image.img -F raw $@ 1M")'
-    echo "qcow2_overlay(name = \"node\", $*)"
-  } >"$workspace/broken/BUILD.bazel"
+mistakes=()
+
+# A check named "$1": a BUILD file with the target `x` that is declared as "$2" is refused with a
+# line that has all of the texts "$3"... in it. In a text, PKG is the package.
+mistake() {
+  local name=$1 package="$workspace/broken/$1" code=$2
+  shift 2
+  mistakes+=("$name")
+  mkdir -p "$package"
+  printf '%s\n' "${@//PKG/broken/$name}" >"$package/expected"
+  cat >"$package/BUILD.bazel" <<END
+load("@rules_qcow2//rules:defs.bzl", "qcow2_image", "qcow2_overlay", "qcow2_test", "qcow2_toolchain")
+
+genrule(
+    name = "raw",
+    outs = ["raw.img"],
+    cmd = "truncate -s 1M \$@",
+)
+
+qcow2_overlay(
+    name = "known",
+    size = "2M",
+    backing = ":raw",
+    backing_format = "raw",
+)
+
+$code
+END
 }
 
-an_unknown_value_of_an_option() {
-  broken 'backing = ":image", cluster_size = "3K"'
-  must_fail build //broken:node
-  said "//broken:node: invalid value in 'cluster_size' attribute: has to be one of '512', '1K',"
+overlay() { mistake "$1" "qcow2_overlay(name = 'x', $2)" "${@:3}"; }
+image() { mistake "$1" "qcow2_image(name = 'x', $2)" "${@:3}"; }
+# A test of //disks:script with these attributes, and of any target.
+disks() { mistake "$1" "qcow2_test(name = 'x', size = 'small', test = '//disks:script', testonly = True, $2)" "${@:3}"; }
+test_of() { mistake "$1" "qcow2_test(name = 'x', size = 'small', $2)" "${@:3}"; }
+
+overlay no_backing "" "missing 1 required positional argument: backing"
+overlay base_for_backing "base = ':raw'" "missing 1 required positional argument: backing"
+overlay backing_none "backing = None" "//PKG:x: missing value for mandatory attribute 'backing' in 'qcow2_overlay' rule"
+overlay backing_list "backing = [':raw']" "//PKG:x: expected value of type 'string' for attribute 'backing' in 'qcow2_overlay' rule"
+overlay backing_absent "backing = ':ray'" "missing input file '//PKG:ray'"
+overlay backing_two_files "backing = ':two')
+filegroup(name = 'two', srcs = ['BUILD.bazel', ':raw']" "qcow2_overlay //PKG:x: attribute backing: //PKG:two has 2 files, and a disk is backed by one: name a target with just the image"
+overlay unknown_attribute "backing = ':raw', cluster = '64K'" "//PKG:x: no such attribute 'cluster' in 'qcow2_overlay' rule"
+overlay cycle "backing = ':above')
+qcow2_overlay(name = 'above', backing = ':x'" "in qcow2_overlay rule //PKG:x: cycle in dependency graph:"
+overlay unknown_format "backing = ':raw', backing_format = 'vmdk'" "//PKG:x: invalid value in 'backing_format' attribute: has to be one of '', 'raw' or 'qcow2' instead of 'vmdk'"
+overlay other_format "backing = ':known', backing_format = 'raw'" "qcow2_overlay //PKG:x: attribute backing_format: it is \"raw\", but //PKG:known is \"qcow2\""
+overlay size_number "backing = ':raw', size = 20" "qcow2_overlay //PKG:x: attribute size: 20 is not a string: give one such as \"20G\""
+overlay size_list "backing = ':raw', size = ['20G']" "qcow2_overlay //PKG:x: attribute size: [\"20G\"] is not a string"
+overlay size_empty "backing = ':raw', size = ''" "qcow2_overlay //PKG:x: attribute size: it is empty: give bytes, or a number with one of the suffixes"
+overlay size_words "backing = ':raw', size = '10 gigs'" "qcow2_overlay //PKG:x: attribute size: \"10 gigs\" is not a size: give bytes, or a number with one of the suffixes K, M, G, T, P, E"
+overlay size_with_sign "backing = ':raw', size = '+10G'" "attribute size: \"+10G\" is not a size"
+overlay size_zero "backing = ':raw', size = '0'" "qcow2_overlay //PKG:x: attribute size: \"0\" is a disk without a byte: give at least \"512\""
+overlay size_beyond_all "backing = ':raw', size = '9E', cluster_size = '2M'" "qcow2_overlay //PKG:x: attribute size: \"9E\" is more than the \"2E\" that a cluster_size of \"2M\" allows, the largest there is"
+overlay size_beyond_clusters "backing = ':raw', size = '3P'" "attribute size: \"3P\" is more than the \"2P\" that a cluster_size of \"64K\" allows: give a larger cluster_size"
+overlay size_smaller "backing = ':known', size = '1M'" "attribute size: \"1M\" is 1048576 bytes, less than //PKG:known of 2097152 bytes: the end of that would be lost"
+overlay size_smaller_than_read "backing = ':raw', size = '512K'" "qcow2-overlay: SIZE (in a BUILD file: size) of 524288 bytes is smaller than the backing file \"raw.img\", of 1048576 bytes: the end of that would be lost"
+overlay cluster_odd "backing = ':raw', cluster_size = '3K'" "qcow2_overlay //PKG:x: attribute cluster_size: \"3K\" is not a power of two from \"512\" to \"2M\""
+overlay cluster_large "backing = ':raw', cluster_size = '4M'" "attribute cluster_size: \"4M\" is not a power of two from \"512\" to \"2M\""
+overlay cluster_words "backing = ':raw', cluster_size = '64KiB'" "attribute cluster_size: \"64KiB\" is not a size"
+overlay cluster_number "backing = ':raw', cluster_size = 65536" "//PKG:x: expected value of type 'string' for attribute 'cluster_size' in 'qcow2_overlay' rule, but got 65536 (int)"
+overlay compat_unknown "backing = ':raw', compat = '0.11'" "//PKG:x: invalid value in 'compat' attribute: has to be one of '0.10' or '1.1' instead of '0.11'"
+overlay subclusters_old "backing = ':raw', compat = '0.10', extended_l2 = True" "attribute extended_l2: it needs compat = \"1.1\", not \"0.10\""
+overlay subclusters_small "backing = ':raw', cluster_size = '8K', extended_l2 = True" "attribute extended_l2: it needs a cluster_size of at least \"16K\", not \"8K\""
+overlay lazy_old "backing = ':raw', compat = '0.10', lazy_refcounts = True" "attribute lazy_refcounts: it needs compat = \"1.1\", not \"0.10\""
+overlay base_is_an_overlay "backing = ':undeclared')
+genrule(name = 'undeclared', outs = ['undeclared.qcow2'], cmd = 'qemu-img create -q -f qcow2 -u -b raw.img -F raw \$@ 1M'" "is itself an overlay, of \"raw.img\", which a plain file does not bring along: in the BUILD file, give a qcow2_overlay or another target with Qcow2Info"
+overlay base_is_a_vmdk "backing = ':vmdk')
+genrule(name = 'vmdk', outs = ['disk.vmdk'], cmd = 'qemu-img create -q -f vmdk \$@ 1M'" "it is a VMDK image, and a backing file must be raw or qcow2"
+
+image no_size "" "missing 1 required positional argument: size"
+image size_none "size = None" "qcow2_image //PKG:x: attribute size: None is not a string: give one such as \"20G\""
+image image_size_empty "size = ''" "qcow2_image //PKG:x: attribute size: it is empty"
+
+disks no_disks "disks = {}" "qcow2_test //PKG:x: attribute disks: it is empty: give at least one disk, as in {\"NODE1\": \":node\"}"
+disks disks_missing "" "missing 1 required positional argument: disks"
+disks disks_none "disks = None" "qcow2_test //PKG:x: attribute disks: None is not a dictionary from names of disks to images: write {\"NODE1\": \":node\"}"
+disks disks_list "disks = [':known']" "qcow2_test //PKG:x: attribute disks: [\":known\"] is not a dictionary from names of disks to images"
+disks wrong_way_round "disks = {':known': 'NODE'}" "qcow2_test //PKG:x: attribute disks: \":known\" is not the name of a disk: names come first, images second"
+disks disk_is_a_file "disks = {'NODE': 'BUILD.bazel'}" "attribute disks: NODE is //PKG:BUILD.bazel, which is not a qcow2 image that says what it is backed by: make a qcow2_overlay with backing = \"//PKG:BUILD.bazel\""
+disks disk_is_raw "disks = {'NODE': ':raw'}" "attribute disks: NODE is //PKG:raw, which is not a qcow2 image that says what it is backed by: make a qcow2_overlay with backing = \"//PKG:raw\" and name that"
+disks disk_is_a_filegroup "disks = {'NODE': ':group'})
+filegroup(name = 'group', srcs = [':raw']" "attribute disks: NODE is //PKG:group, which is not a qcow2 image"
+disks disk_none "disks = {'NODE': None}" "attribute disks: NODE is None, which is not a label: name a qcow2_overlay or qcow2_image"
+disks disk_in_a_list "disks = {'NODE': [':known']}" "attribute disks: NODE is [\":known\"], which is not a label"
+disks disk_absent "disks = {'NODE': ':know'}" "attribute disks: NODE is //PKG:know, which is not a qcow2 image"
+disks disk_name_number "disks = {1: ':known'}" "attribute disks: 1 is not the name of a disk: names come first"
+disks disk_name_dash "disks = {'NODE-1': ':known'}" "attribute disks: \"NODE-1\" is not the name of a disk: give a letter and up to 30 letters, digits or _"
+disks disk_name_of_bazel "disks = {'TEST_TMPDIR': ':known'}" "attribute disks: \"TEST_TMPDIR\" is a variable of Bazel's: give another name"
+disks disk_name_taken "disks = {'NODE': ':known', 'NODE_BLOCKDEV': ':known'}" "attribute disks: NODE_BLOCKDEV is set for the disk NODE: give the other one another name"
+disks disk_name_in_env "disks = {'NODE': ':known'}, env = {'NODE': 'mine'}" "attribute disks: NODE is in the environment of the test already: give the disk another name"
+disks keep_unknown "disks = {'NODE': ':known'}, keep_disks = 'sometimes'" "//PKG:x: invalid value in 'keep_disks' attribute: has to be one of 'never', 'on_failure' or 'always' instead of 'sometimes'"
+
+test_of no_test "disks = {'NODE': ':known'}" "missing 1 required positional argument: test"
+test_of test_not_executable "disks = {'NODE': ':known'}, test = ':raw'" "qcow2_test //PKG:x: attribute test: //PKG:raw is not executable: name what \`bazel run\` could run, such as a sh_binary or py_binary"
+test_of test_is_a_group "disks = {'NODE': ':known'}, test = ':group')
+filegroup(name = 'group', srcs = ['BUILD.bazel', ':raw']" "attribute test: //PKG:group is not executable"
+test_of test_is_an_image "disks = {'NODE': ':known'}, test = ':known'" "attribute test: //PKG:known is not executable"
+test_of test_absent "disks = {'NODE': ':known'}, test = ':absent'" "missing input file '//PKG:absent'"
+
+mistake toolchain_of_data "qcow2_toolchain(name = 'x', tool = ':group')
+filegroup(name = 'group', srcs = ['BUILD.bazel', ':raw'])" "//PKG:group does not refer to a valid executable target"
+
+# Bazel looks at all of them at once.
+printf '//broken/%s:x\n' "${mistakes[@]}" >"$work/targets"
+must_fail build --keep_going --target_pattern_file="$work/targets"
+mv "$work/log" "$work/mistakes"
+
+# One line of the log has all that it should, and no image is left.
+is_refused() {
+  local lines text
+  lines=$(<"$work/mistakes")
+  while IFS= read -r text; do
+    lines=$(grep -F -- "$text" <<<"$lines") || { grep -F "broken/$1" "$work/mistakes"; fail "not said: $text"; }
+  done <"$workspace/broken/$1/expected"
+  [[ ! -e $workspace/bazel-bin/broken/$1/x.qcow2 ]] || fail "an image was left"
 }
 
-an_unknown_attribute() {
-  broken 'backing = ":image", cluster = "64K"'
-  must_fail build //broken:node
-  said "//broken:node: no such attribute 'cluster' in 'qcow2_overlay' rule"
+for name in "${mistakes[@]}"; do
+  eval "mistake_$name() { is_refused $name; }"
+  check "mistake_$name"
+done
+
+an_image_is_not_a_program() {
+  must_fail run //:same_package
+  said "Cannot run target //:same_package: Not executable"
 }
 
-a_cycle() {
-  broken 'backing = ":above")
-qcow2_overlay(name = "above", backing = ":node"'
-  must_fail build //broken:node
-  said "in qcow2_overlay rule //broken:node: cycle in dependency graph:"
-}
-
-a_base_whose_own_base_is_not_declared() {
-  broken 'backing = ":undeclared"'
-  must_fail build //broken:node
-  said "Creating qcow2 image bazel-out"
-  said 'broken/undeclared.qcow2" is itself an overlay, of "image.img", which a plain file does not bring along: in the BUILD file, give a qcow2_overlay or another target with Qcow2Info'
-  [[ ! -e $workspace/bazel-bin/broken/node.qcow2 ]] || fail "an image was left"
-}
-
-check an_unknown_value_of_an_option
-check an_unknown_attribute
-check a_cycle
-check a_base_whose_own_base_is_not_declared
+check an_image_is_not_a_program
 rm -r "$workspace/broken"

@@ -41,7 +41,7 @@ run_place() {
     row=$(row_name "$row")
     disk="$work/disk of $row.qcow2"
     cells[$place,$row]=FAILED
-    if must run "//:$row" -- "$disk" && must run "//:${row}_open" -- "$disk"; then
+    if must run "//:$row.clone" -- "$disk" && must run "//:${row}_open" -- "$disk"; then
       cells[$place,$row]=PASSED
     fi
   done

@@ -44,7 +44,7 @@ def panels(results):
                 bars = [(name.partition(",")[0], way[key], "overlay" in name) for name, way in ways.items()]
                 yield f"{what}: {title} (logarithmic)", bars, show, True
     if "targets" in results:
-        shown = [targets.WRITE, targets.RUN, targets.GENRULE, targets.OVERLAY, targets.FAST]
+        shown = [targets.WRITE, targets.RUN, targets.GENRULE, targets.OVERLAY]
         labels = results["targets"]["labels"]
         bars = [(name.replace("`", ""), labels[name]["cold"]["median"], "overlay" in name) for name in shown]
         yield "1,000 Bazel targets, built from nothing", bars, time_text, False

@@ -12,7 +12,6 @@ WRITE = "small file, `ctx.actions.write`"
 RUN = "small file, `ctx.actions.run` of `touch`"
 OVERLAY = "`qcow2_overlay`, size declared"
 UNDECLARED = "`qcow2_overlay`, size not declared"
-FAST = "`qcow2_overlay`, `--nobuild_runfile_links`"
 GENRULE = "`genrule` of `qemu-img create`"
 BIG = "on a 5 GiB source file, size declared"
 BIG_UNDECLARED = "on a 5 GiB source file, not declared"
@@ -26,7 +25,6 @@ PACKAGES = {
     WRITE: ("write", SMALL_FILES.format("written_file"), 'written_file(name = "t{n}", content = "{size}")\n'),
     RUN: ("run", SMALL_FILES.format("touched_file"), 'touched_file(name = "t{n}", content = "{size}")\n'),
     OVERLAY: ("overlay", OVERLAYS + BASE, DECLARED % ":base"),
-    FAST: ("overlay", OVERLAYS + BASE, DECLARED % ":base"),
     UNDECLARED: (
         "probed",
         OVERLAYS + BASE,
@@ -101,9 +99,6 @@ toolchain(
 )
 """
 
-# No tree of runfiles for what is only built.
-FLAGS = {FAST: ["--nobuild_runfile_links"]}
-
 STEPS = ["cold", "again", "one change"]
 
 
@@ -154,7 +149,7 @@ class Workspace:
     def build(self, label):
         """Builds all targets of a label; the seconds from start to end."""
         start = time.monotonic()
-        self.bazel("build", *FLAGS.get(label, []), f"//{PACKAGES[label][0]}:all")
+        self.bazel("build", f"//{PACKAGES[label][0]}:all")
         return time.monotonic() - start
 
     def close(self):

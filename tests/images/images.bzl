@@ -17,7 +17,7 @@ def image_test(name, image, virtual_size, base = None, backing_format = "raw"):
         name = name,
         size = "small",
         srcs = ["image_test.sh"],
-        args = ["$(rootpath {}).qcow2".format(image), str(virtual_size)] +
+        args = ["$(rootpath {})".format(image), str(virtual_size)] +
                (["$(rootpath {})".format(base), backing_format] if base else []),
         data = [image] + ([base] if base else []),
         target_compatible_with = QEMU_IMG,

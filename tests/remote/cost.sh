@@ -84,7 +84,8 @@ END
   row "built remotely | overlay, size and format declared, \`--remote_download_minimal\`" "little little" build "${minimal[@]}" //big:built_declared
   row "built remotely | overlay, not declared, \`--remote_download_minimal\`" "little little" build "${minimal[@]}" //big:built
   row "built remotely | test" "little little" test --config=remote //big:built_test
-  row "built remotely | \`bazel build\` of the overlay itself" "little base" build --config=cached //big:built_declared
+  row "built remotely | \`bazel build\` of the overlay" "little little" build --config=cached //big:built_declared
+  row "built remotely | the same with \`--output_groups=+chain\`" "little base" build --config=cached --output_groups=+chain //big:built_declared
   cat "$work/table"
 }
 

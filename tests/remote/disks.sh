@@ -32,7 +32,7 @@ kept_disks_come_back() {
   disk=$kept/DISK.qcow2
   # Its base was on the worker. README.txt, which is kept with it, says what to do.
   grep -qF 'qemu-img rebase -u -F FORMAT -b PATH DISK' "$kept/README.txt" || fail "not said"
-  must build --config=cached //:chain
+  must build --config=cached --output_groups=+chain //:chain
   qemu /usr/bin/qemu-img rebase -u -F qcow2 -b "$workspace/bazel-bin/other/middle.qcow2" "$disk"
   opens "$disk"
   qemu /usr/bin/qemu-io -r -c 'read -P 9 512k 64k' "$disk" >"$work/log" 2>&1 || { cat "$work/log"; fail "not its data"; }

@@ -4,12 +4,12 @@
 # The images in the output tree: nothing else is there that could be downloaded and large.
 images() { find "$workspace/bazel-bin/" \( -name '*.qcow2' -o -name '*.img' \) -type f; }
 
-# With the default, --remote_download_toplevel: its base is there too, wherever that is.
-an_overlay_that_was_built_opens() {
+# With the default, --remote_download_toplevel, and its output group: the base is there too.
+an_overlay_that_was_built_with_its_chain_opens() {
   local row overlays
   mapfile -t overlays < <(rows)
   must clean
-  must build --config=cached "${overlays[@]}"
+  must build --config=cached --output_groups=+chain "${overlays[@]}"
   for row in "${overlays[@]}"; do
     opens "$workspace/bazel-bin/${row#//:}.qcow2"
   done
@@ -28,7 +28,7 @@ nothing_is_downloaded_that_nobody_asked_for() {
   ran_remotely
   [[ -z $(images) ]] || fail "downloaded by the test as the top level: $(images)"
   # Asked for later, it is there.
-  must build --config=cached //:chain
+  must build --config=cached --output_groups=+chain //:chain
   opens "$workspace/bazel-bin/chain.qcow2"
 }
 
@@ -38,7 +38,7 @@ bazel_run_gives_a_disk_that_opens() {
   must clean
   for row in $(rows); do
     disk="$work/disk of ${row#//:}.qcow2"
-    must run --config=cached --remote_download_minimal "$row" -- "$disk"
+    must run --config=cached --remote_download_minimal "$row.clone" -- "$disk"
     PLACE=real must run --config=cached --remote_download_minimal "${row}_open"
     opens "$disk"
   done
@@ -61,7 +61,7 @@ what_another_client_built_is_not_built_again() {
   came_from_the_cache
 }
 
-check an_overlay_that_was_built_opens
+check an_overlay_that_was_built_with_its_chain_opens
 check nothing_is_downloaded_that_nobody_asked_for
 check bazel_run_gives_a_disk_that_opens
 check a_clean_checkout_builds_nothing

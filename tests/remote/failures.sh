@@ -22,7 +22,7 @@ END
 
 the_process_of_an_action_is_killed() {
   (kill -KILL "$(runner)") &
-  must build --config=remote //slow:overlay
+  must build --config=remote --output_groups=+chain //slow:overlay
   wait $! || fail "nothing was killed"
   ran_remotely
   opens "$workspace/bazel-bin/slow/overlay.qcow2"
@@ -33,7 +33,7 @@ the_process_of_an_action_is_killed() {
 the_worker_dies_and_comes_back() {
   must clean
   (runner >/dev/null && kill_all worker && sleep 1 && start_worker) &
-  must build --config=remote --remote_retries=20 //slow:overlay
+  must build --config=remote --remote_retries=20 --output_groups=+chain //slow:overlay
   wait $! || fail "nothing was killed"
   ran_remotely
   opens "$workspace/bazel-bin/slow/overlay.qcow2"
@@ -57,7 +57,7 @@ without_the_service_a_build_fails_and_says_why() {
 
 without_the_service_a_build_is_local_if_that_was_asked_for() {
   local ran
-  must build --config=remote --remote_local_fallback //slow:overlay
+  must build --config=remote --remote_local_fallback --output_groups=+chain //slow:overlay
   ran=$(ran)
   [[ $ran == *"2 local"* && $ran != *remote* ]] || fail "ran: $ran"
   opens "$workspace/bazel-bin/slow/overlay.qcow2"

@@ -41,13 +41,55 @@ overlay_test = analysistest.make(
         "options": attr.string_dict(
             doc = "What the provider says of its options.",
             default = {
-                "cluster_size": "64K",
+                "cluster_size": "65536",
                 "compat": "1.1",
             },
         ),
         "reads_base": attr.bool(doc = "Whether the file beneath is an input of the action."),
         "virtual_size": attr.string(doc = "The declared size."),
     },
+)
+
+def _image_is_a_file_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    asserts.equals(env, None, target[DefaultInfo].files_to_run.executable)
+    asserts.equals(env, [target[Qcow2Info].image], target[DefaultInfo].files.to_list())
+    return analysistest.end(env)
+
+image_is_a_file_test = analysistest.make(_image_is_a_file_test_impl)
+
+def _clone_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    asserts.equals(env, {"QCOW2_OVERLAY_IMAGE": ctx.attr.image}, target[RunEnvironmentInfo].environment)
+
+    # The image is beside it, and its chain is there.
+    files = target[DefaultInfo].default_runfiles.files.to_list()
+    images = [file for file in files if file.basename == ctx.attr.image]
+    asserts.equals(env, target[DefaultInfo].files_to_run.executable.dirname, images[0].dirname)
+    asserts.true(env, "generated.img" in [file.basename for file in files], "the base in the runfiles")
+    return analysistest.end(env)
+
+clone_test = analysistest.make(
+    _clone_test_impl,
+    attrs = {"image": attr.string(doc = "Name of the image.")},
+)
+
+def _disks_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    test = json.decode(target[RunEnvironmentInfo].environment["QCOW2_OVERLAY_TEST"])
+    disks = {name: path.rpartition("/")[2] for name, path in test["disks"].items()}
+    asserts.equals(env, ctx.attr.disks, disks)
+    runfiles = [file.basename for file in target[DefaultInfo].default_runfiles.files.to_list()]
+    for image in disks.values():
+        asserts.true(env, image in runfiles, image + " in the runfiles")
+    return analysistest.end(env)
+
+disks_test = analysistest.make(
+    _disks_test_impl,
+    attrs = {"disks": attr.string_dict(doc = "Names of the images by the names of the disks.")},
 )
 
 def _failure_test_impl(ctx):

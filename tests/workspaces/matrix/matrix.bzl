@@ -43,7 +43,7 @@ def row(name, base, content = None, **kwargs):
         backing = base,
         **kwargs
     )
-    expected = ["$(rlocationpath {}).qcow2".format(name), "$(rlocationpath {})".format(content)]
+    expected = ["$(rlocationpath {})".format(name), "$(rlocationpath {})".format(content)]
     data = [name, content]
     deps = ["@bazel_tools//tools/bash/runfiles"]
     sh_test(

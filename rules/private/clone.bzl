@@ -1,0 +1,36 @@
+"""The rule of `<name>.clone`, which `bazel run` starts to write a private disk."""
+
+load(":providers.bzl", "Qcow2Info")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE")
+
+visibility("//rules/private")
+
+def _qcow2_clone_impl(ctx):
+    info = ctx.attr.image[Qcow2Info]
+
+    # It runs on the machine that builds, whatever the target platform is. The tool finds the
+    # image beside this link.
+    executable = ctx.actions.declare_file(ctx.label.name)
+    tool = ctx.toolchains[TOOLCHAIN_TYPE].exec_tool
+    ctx.actions.symlink(output = executable, target_file = tool.executable, is_executable = True)
+    return [
+        DefaultInfo(
+            executable = executable,
+            runfiles = ctx.runfiles(transitive_files = info.chain),
+        ),
+        RunEnvironmentInfo(environment = {"QCOW2_OVERLAY_IMAGE": info.image.basename}),
+    ]
+
+qcow2_clone = rule(
+    implementation = _qcow2_clone_impl,
+    doc = "Writes a writable disk like an image of the same package.",
+    attrs = {
+        "image": attr.label(
+            doc = "The image.",
+            mandatory = True,
+            providers = [Qcow2Info],
+        ),
+    },
+    executable = True,
+    toolchains = [TOOLCHAIN_TYPE],
+)

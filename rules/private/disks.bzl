@@ -1,0 +1,95 @@
+"""The attribute `disks` of a rule that runs something with fresh disks."""
+
+load(":errors.bzl", "macro_error", "rule_error", "shown")
+load(":providers.bzl", "Qcow2Info")
+
+visibility("//rules/private")
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+# QEMU allows so many bytes in the name of a node.
+_LONGEST_NAME = 31
+
+# What Bazel sets for every test.
+_RESERVED = ["HOME", "LOGNAME", "PATH", "PWD", "SHLVL", "TMPDIR", "TZ", "USER"]
+_RESERVED_STARTS = ["BAZEL_", "QCOW2_OVERLAY_", "RUNFILES_", "TEST_"]
+
+def labels_of_disks(rule, name, disks):
+    """Checks the attribute in a macro, where a mistake has the words of the BUILD file still.
+
+    Bazel takes `select()` around a dictionary, but not within one: there it becomes an
+    alias.
+
+    Args:
+      rule: the name of the macro.
+      name: the name of the target.
+      disks: the value of the attribute.
+
+    Returns:
+      The value for the rule.
+    """
+    if type(disks) == "select":
+        return disks
+    if type(disks) != "dict":
+        macro_error(rule, name, "disks", "{} is not a dictionary from names of disks to images: write {{\"NODE1\": \":node\"}}".format(
+            repr(disks),
+        ))
+    labels = {}
+    for disk, image in disks.items():
+        if type(disk) != "string" or ":" in disk or "/" in disk:
+            macro_error(rule, name, "disks", "{} is not the name of a disk: names come first, images second, as in {{\"NODE1\": \":node\"}}".format(
+                repr(disk),
+            ))
+        if type(image) == "select":
+            alias = "{}.{}".format(name, disk)
+            native.alias(
+                name = alias,
+                actual = image,
+                tags = ["manual"],
+            )
+            image = alias
+        elif type(image) not in ["Label", "string"]:
+            macro_error(rule, name, "disks", "{} is {}, which is not a label: name a qcow2_overlay or qcow2_image".format(
+                disk,
+                repr(image),
+            ))
+        labels[disk] = image
+    return labels
+
+def images_of_disks(ctx):
+    """The images of the attribute, after checking it.
+
+    Args:
+      ctx: the context of a rule with an attribute `disks`.
+
+    Returns:
+      A dict of Qcow2Info by the names of the disks.
+    """
+    if not ctx.attr.disks:
+        rule_error(ctx, "disks", "it is empty: give at least one disk, as in {\"NODE1\": \":node\"}")
+    for name in ctx.attr.disks:
+        _check_name(ctx, name)
+        if name + "_BLOCKDEV" in ctx.attr.disks:
+            rule_error(ctx, "disks", "{}_BLOCKDEV is set for the disk {}: give the other one another name".format(name, name))
+    return {name: _image(ctx, name, target) for name, target in ctx.attr.disks.items()}
+
+def _check_name(ctx, name):
+    is_well_formed = name and len(name) <= _LONGEST_NAME and name[0] in _LETTERS and \
+                     not name.strip(_LETTERS + "0123456789_")
+    if not is_well_formed:
+        rule_error(ctx, "disks", "{} is not the name of a disk: give a letter and up to {} letters, digits or _".format(
+            repr(name),
+            _LONGEST_NAME - 1,
+        ))
+    if name in _RESERVED or [start for start in _RESERVED_STARTS if name.startswith(start)]:
+        rule_error(ctx, "disks", "{} is a variable of Bazel's: give another name".format(repr(name)))
+
+def _image(ctx, name, target):
+    if Qcow2Info in target and target[Qcow2Info].format != "raw":
+        return target[Qcow2Info]
+    rule_error(ctx, "disks", "{} is {}, which is not a qcow2 image that says what it is backed by: make a qcow2_overlay with backing = {} and name that".format(
+        name,
+        shown(target.label),
+        repr(shown(target.label)),
+    ))
+    return None  # for the linter: the line above fails
