@@ -28,14 +28,14 @@ recorder "$work/mine" "no version"
 recorder bin/bazel "bazel 8.4.2"
 expect mine BAZEL="$work/mine" PATH="$work/bin:$PATH"
 expect bazel PATH="$work/bin:$PATH"
-recorder bin/bazel "bazel 7.0.0-pre"
+recorder bin/bazel "bazel 7.4.0-pre"
 expect bazel PATH="$work/bin:$PATH"
 recorder bin/bazelisk "bazelisk"
 expect bazelisk PATH="$work/bin:$PATH"
 
 # An old Bazel is passed over: without apt-get there is then nothing to run.
 rm bin/bazelisk
-recorder bin/bazel "bazel 4.2.3"
+recorder bin/bazel "bazel 7.3.2"
 ln -s "$(command -v bash)" "$(command -v env)" "$(command -v grep)" bin
 status=0
 env -u BAZEL PATH="$work/bin" "$bazelw" build >out 2>err || status=$?

@@ -2,7 +2,7 @@
 
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "target_tool")
 
-visibility(["//", "//rules"])
+visibility("//rules")
 
 def _current_tool_impl(ctx):
     executable = ctx.actions.declare_file(ctx.label.name)

@@ -1,6 +1,6 @@
 """The toolchain that brings the tool to the rules."""
 
-visibility(["//", "//rules/..."])
+visibility("//rules/...")
 
 TOOLCHAIN_TYPE = Label("//rules:toolchain_type")
 

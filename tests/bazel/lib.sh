@@ -15,7 +15,7 @@ prepare() {
   cp -r "$root/tests/workspaces/matrix" "$root/tests/workspaces/node_images" "${workspace%/*}"
   # Links to the output trees of whoever built there.
   find "$workspace" -maxdepth 1 -name 'bazel-*' -delete
-  cp "$root/bazel-bin/qcow2-overlay" "$workspace/prebuilt/"
+  cp "$root/bazel-bin/rules/qcow2-overlay" "$workspace/prebuilt/"
   cat >>"$workspace/.bazelrc" <<END
 common --override_module=rules_qcow2=$root
 common --extra_toolchains=//prebuilt:toolchain
