@@ -40,5 +40,5 @@ ln -s "$(command -v bash)" "$(command -v env)" "$(command -v grep)" bin
 status=0
 env -u BAZEL PATH="$work/bin" "$bazelw" build >out 2>err || status=$?
 [[ $status == 1 && ! -s out ]]
-diff err - <<<"bazelw: needs Bazel 7 or newer: install bazelisk, or set BAZEL to a bazel"
+diff err - <<<"bazelw: needs Bazel 7.4 or newer: install bazelisk, or set BAZEL to a bazel"
 echo PASSED

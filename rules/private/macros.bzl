@@ -51,7 +51,7 @@ def qcow2_image(
     `bazel run //pkg:scratch.clone -- PATH` writes a writable disk like it to PATH.
 
     Args:
-      name: the target's name.
+      name: The target's name.
       size: Size of the disk: bytes, or a number with a suffix K, M, G, T, P, E
         (powers of 1024). Rounded up to 512 bytes.
       cluster_size: Bytes in a cluster, the unit of allocation: a power of two from
@@ -109,7 +109,7 @@ def qcow2_overlay(
     each `.clone`.
 
     Args:
-      name: the target's name.
+      name: The target's name.
       backing: The base: one file, raw or qcow2, or a target with `Qcow2Info`, such as
         another overlay.
       size: Size of the disk, as of `qcow2_image`. At least that of the base, which is

@@ -38,7 +38,7 @@ def qcow2_test(name, test, disks, keep_disks = "never", **kwargs):
     but the `args` of its rule do not: give them here.
 
     Args:
-      name: the target's name.
+      name: The target's name.
       test: The executable: any target that `bazel run` could run, such as a `sh_binary`,
         or a test (tagged `manual`, or it also runs without disks).
       disks: Dictionary from names of disks to images: targets of `qcow2_overlay` or

@@ -67,9 +67,9 @@ def qcow2_toolchain(name, tool, **kwargs):
     at once for each.
 
     Args:
-      name: the target's name.
-      tool: the executable `qcow2-overlay`.
-      **kwargs: what every rule has, such as `tags` and `visibility`.
+      name: The target's name.
+      tool: The executable `qcow2-overlay`, one file.
+      **kwargs: What every rule has, such as `tags` and `visibility`.
     """
     toolchain_of_tools(name = name, exec_tool = tool, target_tool = tool, **kwargs)
 
