@@ -4,15 +4,19 @@ use std::io::{self, Read, Seek};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
+use crate::bitmap_table;
 use crate::header::corrupt;
+use crate::name::up_to_nul;
 use crate::table::{Names, Table};
 use crate::{Error, Extension, Header};
 
 /// Limits of QEMU (`block/qcow2.h`, `QCOW2_MAX_BITMAPS` and below).
 const MAX_BITMAPS: u32 = 65535;
 const MAX_DIRECTORY: u64 = 1024 * MAX_BITMAPS as u64;
-/// QEMU's too (`block/qcow2-bitmap.c`, `BME_MAX_NAME_SIZE`).
+/// QEMU's too (`block/qcow2-bitmap.c`, `BME_MAX_NAME_SIZE` and above).
 const MAX_NAME: u16 = 1023;
+const MIN_GRANULARITY_BITS: u8 = 9;
+const MAX_GRANULARITY_BITS: u8 = 31;
 
 /// The length of the header extension, in bytes.
 const EXTENSION: u64 = 24;
@@ -26,10 +30,9 @@ const NAMES: Names = Names {
 /// An entry of the bitmap directory (the specification's section "Bitmaps").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bitmap {
-    /// Unique in the image, 1 to 1023 bytes.
+    /// Unique in the image, of 1 to 1023 bytes, of which those up to a NUL count.
     pub name: Vec<u8>,
-    /// log2 of the bytes of the disk that a bit stands for, 0 to 63. QEMU itself
-    /// opens only images with 9 to 31.
+    /// log2 of the bytes of the disk that a bit stands for, 9 to 31.
     pub granularity_bits: u8,
     /// Whether it was not saved, so that its content may be outdated.
     pub in_use: bool,
@@ -44,9 +47,6 @@ pub struct Bitmap {
 impl Bitmap {
     const IN_USE: u32 = 1 << 0;
     const AUTO: u32 = 1 << 1;
-    /// Whether one who does not know the extra data may use the bitmap. Of no
-    /// matter here, as nothing is read from it.
-    const EXTRA_DATA_COMPATIBLE: u32 = 1 << 2;
     /// The one type there is: tracking of writes.
     const DIRTY_TRACKING: u8 = 1;
 
@@ -62,11 +62,10 @@ impl Bitmap {
     /// # Errors
     ///
     /// Those of `reader`, and in an [`io::Error`]: [`Error::Truncated`] when the
-    /// directory or the table of a bitmap ends behind the file, [`Error::Corrupt`]
-    /// for values that the specification rules out, more than 65535 bitmaps, or a
-    /// directory over 1024 bytes for each of them, which QEMU refuses too
-    /// (`block/qcow2.c`, `qcow2_read_extensions`; `block/qcow2-bitmap.c`,
-    /// `bitmap_list_load`).
+    /// directory or the table of a bitmap ends behind the file (to QEMU, zeros are
+    /// there), [`Error::Corrupt`] for values that the specification rules out or QEMU
+    /// refuses, such as more than 65535 bitmaps, or extra data (`block/qcow2.c`,
+    /// `qcow2_read_extensions`; `block/qcow2-bitmap.c`, `qcow2_load_dirty_bitmaps`).
     pub fn read_all(reader: &mut (impl Read + Seek), header: &Header) -> io::Result<Vec<Self>> {
         let mut bitmaps = Vec::new();
         let extension = match header.extension(Extension::BITMAPS) {
@@ -81,6 +80,17 @@ impl Bitmap {
             table.align();
         }
         require(table.position() == size, "bitmap_directory_size", size)?;
+        for (index, bitmap) in bitmaps.iter().enumerate() {
+            if !bitmap.in_use {
+                bitmap_table::check(reader, header, bitmap)?;
+                let is_new = bitmaps[..index].iter().all(|b| b.name != bitmap.name);
+                require(
+                    is_new,
+                    "number of a bitmap with the name of another",
+                    index as u64,
+                )?;
+            }
+        }
         Ok(bitmaps)
     }
 
@@ -92,13 +102,20 @@ impl Bitmap {
         let (kind, granularity_bits) = (fixed[16], fixed[17]);
         let name_length = BE::read_u16(&fixed[18..]);
         let extra_length = BE::read_u32(&fixed[20..]);
-        let known = Self::IN_USE | Self::AUTO | Self::EXTRA_DATA_COMPATIBLE;
+        let known = Self::IN_USE | Self::AUTO;
         let is_aligned = table_offset != 0 && table_offset % cluster_size == 0;
         require(is_aligned, "bitmap_table_offset", table_offset)?;
         require(table_entries != 0, "bitmap_table_size", table_entries)?;
         require(flags & !known == 0, "flags of a bitmap", flags)?;
         require(kind == Self::DIRTY_TRACKING, "type of a bitmap", kind)?;
-        require(granularity_bits < 64, "granularity_bits", granularity_bits)?;
+        let has_granularity =
+            (MIN_GRANULARITY_BITS..=MAX_GRANULARITY_BITS).contains(&granularity_bits);
+        require(has_granularity, "granularity_bits", granularity_bits)?;
+        require(
+            extra_length == 0,
+            "extra_data_size of a bitmap",
+            extra_length,
+        )?;
         let has_name = (1..=MAX_NAME).contains(&name_length);
         require(has_name, "name_size of a bitmap", name_length)?;
         table.check_in_file(
@@ -106,9 +123,8 @@ impl Bitmap {
             table_offset,
             8 * u64::from(table_entries),
         )?;
-        table.skip(extra_length.into())?;
         Ok(Bitmap {
-            name: table.take(name_length.into())?,
+            name: up_to_nul(&table.take(name_length.into())?).to_vec(),
             granularity_bits,
             in_use: flags & Self::IN_USE != 0,
             auto: flags & Self::AUTO != 0,
@@ -118,14 +134,23 @@ impl Bitmap {
     }
 }
 
+/// Checks the header extension, of which only the length counts without the feature bit.
+pub(crate) fn check_extension(header: &Header, extension: &[u8]) -> Result<(), Error> {
+    match header.autoclear_features & Header::BITMAPS {
+        0 => require_length(extension),
+        _ => directory(extension, header.cluster_size()).map(drop),
+    }
+}
+
+fn require_length(extension: &[u8]) -> Result<(), Error> {
+    let length = extension.len() as u64;
+    let field = "length of the bitmaps extension";
+    require(length == EXTENSION, field, length)
+}
+
 /// The number of bitmaps, and length and offset of their directory in bytes.
 fn directory(extension: &[u8], cluster_size: u64) -> Result<(u32, u64, u64), Error> {
-    let length = extension.len() as u64;
-    require(
-        length == EXTENSION,
-        "length of the bitmaps extension",
-        length,
-    )?;
+    require_length(extension)?;
     let count = BE::read_u32(extension);
     let reserved = BE::read_u32(&extension[4..]);
     let size = BE::read_u64(&extension[8..]);
@@ -142,7 +167,11 @@ fn directory(extension: &[u8], cluster_size: u64) -> Result<(u32, u64, u64), Err
     Ok((count, size, offset))
 }
 
-fn require(is_good: bool, field: &'static str, value: impl Into<u64>) -> Result<(), Error> {
+pub(crate) fn require(
+    is_good: bool,
+    field: &'static str,
+    value: impl Into<u64>,
+) -> Result<(), Error> {
     match is_good {
         true => Ok(()),
         false => corrupt(field, value),
@@ -157,6 +186,8 @@ mod tests {
 
     const START: usize = 65536;
 
+    /// Of a bitmap whose table is where the directory is, whose first word is good as an
+    /// entry.
     fn entry(name: &str) -> Vec<u8> {
         let mut bytes = vec![0; FIXED];
         BE::write_u64(&mut bytes, START as u64);
@@ -182,6 +213,7 @@ mod tests {
         let kind = Extension::BITMAPS;
         Header {
             cluster_bits: 16,
+            virtual_size: 1 << 20,
             autoclear_features: Header::BITMAPS,
             extensions: vec![Extension { kind, data }],
             ..Header::default()
@@ -202,7 +234,7 @@ mod tests {
     #[test]
     fn reads_a_directory() {
         let mut directory = [entry("first"), entry("the second")].concat();
-        directory[15] = (Bitmap::IN_USE | Bitmap::EXTRA_DATA_COMPATIBLE) as u8;
+        directory[15] = Bitmap::IN_USE as u8;
         let header = header(extension(2, directory.len() as u64));
         let bitmaps = read(&header, &directory).expect("bitmaps");
         let [first, second] = &bitmaps[..] else {
@@ -213,16 +245,6 @@ mod tests {
         assert_eq!(second.name, b"the second");
         assert!(!second.in_use && second.auto);
         assert_eq!(second.granularity(), 65536);
-    }
-
-    #[test]
-    fn extra_data_is_passed_over() {
-        let mut directory = entry("nameextra data");
-        directory[19] = 10;
-        directory[23] = 4;
-        let header = header(extension(1, directory.len() as u64));
-        let bitmaps = read(&header, &directory).expect("bitmaps");
-        assert_eq!(bitmaps[0].name, b"extra data");
     }
 
     #[test]
@@ -312,11 +334,13 @@ mod tests {
             (15, 8, "flags of a bitmap"),
             (16, 0, "type of a bitmap"),
             (16, 2, "type of a bitmap"),
-            (17, 64, "granularity_bits"),
+            (17, 8, "granularity_bits"),
+            (17, 32, "granularity_bits"),
+            (23, 4, "extra_data_size of a bitmap"),
             (18, 4, "name_size of a bitmap"),
             (19, 0, "name_size of a bitmap"),
             (18, 1, NAMES.length),
-            (20, 255, NAMES.length),
+            (20, 255, "extra_data_size of a bitmap"),
         ] {
             let mut bad = good.clone();
             bad[offset] = value;

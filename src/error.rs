@@ -58,7 +58,7 @@ pub enum Error {
     BackingNameIsProtocol(Vec<u8>),
     /// A backing format is given without a backing file.
     FormatWithoutBacking,
-    /// The file is an image of a format that cannot be a base.
+    /// The file is an image of a format that is not read here.
     ForeignFormat(&'static str),
     /// The file does not begin with a qcow2 header.
     NotQcow2,
@@ -169,6 +169,10 @@ impl fmt::Display for Error {
                     crate::format::LUKS => {
                         ", or give -F raw (in a BUILD file: backing_format = \"raw\") \
                          if the guest decrypts it"
+                    }
+                    crate::format::DMG => {
+                        ", or give -F raw (in a BUILD file: backing_format = \"raw\") \
+                         if only its name is that of one"
                     }
                     _ => "",
                 }

@@ -2,11 +2,16 @@
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
+use crate::bitmaps;
 use crate::header::corrupt;
-use crate::{stamp, Error, Format, Stamp};
+use crate::{stamp, Error, Format, Header, Stamp};
 
 /// Bytes of an entry in the table of feature names.
 const FEATURE_NAME: usize = 48;
+/// QEMU's limit for the name of a format (`block/qcow2.c`, `qcow2_read_extensions`).
+const MAX_FORMAT: usize = 15;
+/// Bytes of the extension that says where the LUKS header is.
+const CRYPTO_HEADER: usize = 16;
 
 /// A header extension: a type and its data, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +32,8 @@ impl Extension {
     pub const BITMAPS: u32 = 0x2385_2875;
     /// The name of the external data file.
     pub const DATA_FILE: u32 = 0x4441_5441;
+    /// Where the LUKS header is.
+    pub const CRYPTO_HEADER: u32 = 0x0537_BE77;
     /// Ours, `RQ2B` in ASCII: what identifies the files beneath. [`Stamp`] documents
     /// the bytes.
     pub const BASE_STAMPS: u32 = 0x5251_3242;
@@ -93,18 +100,19 @@ pub(crate) fn feature_name(table: &[u8], bit: u32) -> Option<String> {
     Some(String::from_utf8_lossy(name).into_owned())
 }
 
-/// Reads all up to the end marker, or to the end of `area`.
-pub(crate) fn parse(mut area: &[u8]) -> Result<Vec<Extension>, Error> {
+/// Reads all up to the end marker, or to the end of `area`, which `is_whole` unless the
+/// file ends there.
+pub(crate) fn parse(mut area: &[u8], is_whole: bool) -> Result<Vec<Extension>, Error> {
     let mut extensions = Vec::new();
     while area.len() >= 8 {
         let kind = BE::read_u32(area);
         let length = BE::read_u32(&area[4..]);
-        if kind == Extension::END {
-            break;
-        }
         let Some(data) = area[8..].get(..length as usize) else {
             return corrupt("header extension length", length);
         };
+        if kind == Extension::END {
+            return Ok(extensions);
+        }
         extensions.push(Extension {
             kind,
             data: data.to_vec(),
@@ -112,5 +120,42 @@ pub(crate) fn parse(mut area: &[u8]) -> Result<Vec<Extension>, Error> {
         let next = 8 + data.len().next_multiple_of(8);
         area = area.get(next..).unwrap_or_default();
     }
-    Ok(extensions)
+    match area.is_empty() || !is_whole {
+        true => Ok(extensions),
+        false => corrupt("space for a header extension", area.len() as u64),
+    }
+}
+
+/// Checks what QEMU checks of extensions when it opens an image. Those that do not count,
+/// because another of their type follows, must be good too.
+pub(crate) fn check(header: &Header) -> Result<(), Error> {
+    let is_luks = header.encryption_format() == Some("luks");
+    let mut has_luks_header = false;
+    for Extension { kind, data } in &header.extensions {
+        let length = data.len() as u64;
+        match *kind {
+            Extension::BACKING_FORMAT if data.len() > MAX_FORMAT => {
+                return corrupt("length of the backing file's format", length);
+            }
+            Extension::CRYPTO_HEADER => {
+                if data.len() != CRYPTO_HEADER || !is_luks {
+                    return corrupt("length of the encryption header extension", length);
+                }
+                let offset = BE::read_u64(data);
+                if offset % header.cluster_size() != 0 {
+                    return corrupt("offset of the encryption header", offset);
+                }
+                has_luks_header = true;
+            }
+            Extension::BITMAPS => bitmaps::check_extension(header, data)?,
+            _ => {}
+        }
+    }
+    match is_luks && !has_luks_header {
+        true => corrupt(
+            "crypt_method without an encryption header",
+            header.encryption,
+        ),
+        false => Ok(()),
+    }
 }

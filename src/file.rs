@@ -10,16 +10,17 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::fs::{linkat, AtFlags, CWD};
 
-use crate::Layout;
+use crate::{lock, Layout};
 
 /// What to do with a file that has the name of the new image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// Leave it and fail with [`io::ErrorKind::AlreadyExists`].
     Keep,
-    /// Put the new image in its place, in one step. What is not a regular file, or
-    /// is write-protected (as Bazel's outputs are, even for root), is left. A
-    /// symbolic link is replaced itself, not what it points to.
+    /// Put the new image in its place, in one step. What is not a regular file, is
+    /// write-protected (as Bazel's outputs are, even for root), or is open in a
+    /// running QEMU, as its locks tell, is left. A symbolic link is replaced itself,
+    /// not what it points to.
     Replace,
 }
 
@@ -36,7 +37,7 @@ pub enum Existing {
 /// Those of the file system, and as [`Existing`] says. Nothing is left behind then.
 pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Result<()> {
     if let Ok(found) = path.symlink_metadata() {
-        check_existing(&found, existing)?;
+        check_existing(path, &found, existing)?;
     }
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -93,7 +94,7 @@ fn link(file: &File, path: &Path) -> io::Result<()> {
     Ok(linkat(CWD, nameless, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
-fn check_existing(found: &Metadata, existing: Existing) -> io::Result<()> {
+fn check_existing(path: &Path, found: &Metadata, existing: Existing) -> io::Result<()> {
     let kind = found.file_type();
     let problem = if !kind.is_file() && !kind.is_symlink() {
         "it exists and is not a regular file"
@@ -101,6 +102,8 @@ fn check_existing(found: &Metadata, existing: Existing) -> io::Result<()> {
         return Err(io::ErrorKind::AlreadyExists.into());
     } else if kind.is_file() && found.permissions().readonly() {
         "it exists and is write-protected"
+    } else if kind.is_file() && lock::is_in_use(&File::open(path)?) {
+        "a running QEMU has it open"
     } else {
         return Ok(());
     };

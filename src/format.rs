@@ -63,10 +63,17 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 
 /// The name of a format that is a layer of encryption around a raw disk.
 pub(crate) const LUKS: &str = "LUKS";
+/// That of a format that only the name of a file tells.
+pub(crate) const DMG: &str = "DMG";
 
-/// The format that the content of `file` says, which is left at its start.
-pub(crate) fn detect(file: &mut File) -> io::Result<Format> {
+/// The format that the content of `file` says, which is that at `path`, and is left at
+/// its start.
+pub(crate) fn detect(file: &mut File, path: &Path) -> io::Result<Format> {
     match magic(file)? {
+        // QEMU knows these by their name alone (`block/dmg.c`, `dmg_probe`).
+        None if path.extension().is_some_and(|end| end == "dmg") => {
+            Err(Error::ForeignFormat(DMG).into())
+        }
         None => Ok(Format::Raw),
         Some("qcow2") => Ok(Format::Qcow2),
         Some(format) => Err(Error::ForeignFormat(format).into()),
@@ -105,8 +112,26 @@ fn magic(file: &mut File) -> io::Result<Option<&'static str>> {
         (0, b"LUKS\xba\xbe", LUKS),
         (0, b"WithoutFreeSpace", "Parallels"),
         (0, b"WithouFreSpacExt", "Parallels"),
+        (0, b"Bochs Virtual HD Image", "Bochs"),
+        (0, b"#!/bin/sh\n#V2.0 Format\n", "cloop"),
         (0, b"QFI\xfb", "qcow2"),
     ];
     let found = formats.into_iter().find(|&(at, magic, _)| has(at, magic));
-    Ok(found.map(|(.., format)| format))
+    let found = found.map(|(.., format)| format);
+    Ok(found.or_else(|| is_vmdk_descriptor(&start).then_some("VMDK")))
+}
+
+/// Whether the first line that is neither blank nor a comment gives a version
+/// (`block/vmdk.c`, `vmdk_probe`).
+fn is_vmdk_descriptor(start: &[u8]) -> bool {
+    let mut lines = start.split_inclusive(|&byte| byte == b'\n');
+    let line = lines.find(|line| !line.starts_with(b"#") && !line.trim_ascii().is_empty());
+    line.is_some_and(|line| {
+        let is_whole = line.ends_with(b"\n");
+        is_whole
+            && matches!(
+                line.trim_ascii_end(),
+                b"version=1" | b"version=2" | b"version=3"
+            )
+    })
 }

@@ -36,10 +36,19 @@ impl FreshDisk {
     ///
     /// As of [`chain`]: everything beneath must be there. Also when the base has
     /// changed since `overlay`, or a disk beneath it, was written and recorded that;
-    /// when an image does not fit the one beneath it, see [`check_fit`]; and when the
-    /// base leads to other files by its real path than by the path it was found at.
+    /// when an image does not fit the one beneath it, see [`check_fit`]; when a running
+    /// QEMU may write to one of them, by the locks that it holds; and when the base
+    /// leads to other files by its real path than by the path it was found at.
     pub fn like(overlay: &Path) -> io::Result<Self> {
         let images = chain(overlay, Some(Format::Qcow2)).map_err(say_what_is_needed)?;
+        for image in &images {
+            if image.is_written()? {
+                return Err(io::Error::other(format!(
+                    "a running QEMU has {:?} open to write to it; end that first",
+                    image.path
+                )));
+            }
+        }
         for start in 0..images.len() {
             check_record(&images[start..])?;
         }

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::layout::{bytes_mapped_by_l2_table, MAX_BACKING_NAME, MAX_L1_ENTRIES};
+use crate::name::up_to_nul;
+use crate::snapshots::MAX_SNAPSHOTS;
 use crate::{extension, stamp, Error, Extension, Stamp, Version};
 
 const MAGIC: [u8; 4] = *b"QFI\xfb";
@@ -13,13 +15,16 @@ const V2_LENGTH: usize = 72;
 const V3_MIN_LENGTH: usize = 104;
 /// What we write, as QEMU does: with the compression type and its padding.
 const V3_LENGTH: usize = 112;
+/// QEMU's limit (`block/qcow2.h`, `QCOW_MAX_REFTABLE_SIZE`), in bytes.
+const MAX_REFCOUNT_TABLE: u64 = 8 << 20;
 
 /// The fields of the header, its extensions and the backing file's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// Byte 4.
     pub version: Version,
-    /// Stored behind the extensions, unchanged and without a NUL.
+    /// Stored behind the extensions, unchanged and without a NUL. As in QEMU, a stored
+    /// name ends at its first NUL, and an empty one is none.
     pub backing_name: Option<Vec<u8>>,
     /// log2 of the cluster size in bytes, 9 to 21.
     pub cluster_bits: u32,
@@ -78,14 +83,15 @@ impl Header {
         1 << self.cluster_bits
     }
 
-    /// The recorded format of the backing file.
+    /// The recorded format of the backing file, up to a NUL; none if that is empty.
     pub fn backing_format(&self) -> Option<&[u8]> {
-        self.extension(Extension::BACKING_FORMAT)
+        let format = self.extension(Extension::BACKING_FORMAT).map(up_to_nul);
+        format.filter(|format| !format.is_empty())
     }
 
-    /// The name of the external data file.
+    /// The name of the external data file, up to a NUL.
     pub fn data_file(&self) -> Option<&[u8]> {
-        self.extension(Extension::DATA_FILE)
+        self.extension(Extension::DATA_FILE).map(up_to_nul)
     }
 
     /// What was recorded of the files beneath, the nearest first, if anything was.
@@ -107,10 +113,10 @@ impl Header {
         }
     }
 
-    /// The data of the first extension of type `kind`.
+    /// The data of the extension of type `kind`: as in QEMU, of the last one.
     pub fn extension(&self, kind: u32) -> Option<&[u8]> {
         let mut extensions = self.extensions.iter();
-        extensions.find(|e| e.kind == kind).map(|e| &e.data[..])
+        extensions.rfind(|e| e.kind == kind).map(|e| &e.data[..])
     }
 
     /// Whether the incompatible feature with the mask `feature` is set.
@@ -126,6 +132,11 @@ impl Header {
     /// Whether refcount updates may be postponed.
     pub fn has_lazy_refcounts(&self) -> bool {
         self.compatible_features & Self::LAZY_REFCOUNTS != 0
+    }
+
+    /// Whether the external data file can be read as a raw image.
+    pub fn has_raw_external_data(&self) -> bool {
+        self.autoclear_features & Self::RAW_EXTERNAL_DATA != 0
     }
 
     /// Whether clusters are split into subclusters.
@@ -196,7 +207,9 @@ impl Header {
     ///
     /// [`Error::NotQcow2`], [`Error::Truncated`], [`Error::UnknownFeature`], and
     /// [`Error::Corrupt`] for values that the specification rules out or QEMU refuses
-    /// (`block/qcow2.c`, `qcow2_do_open`).
+    /// (`block/qcow2.c`, `qcow2_do_open`). That is more than QEMU refuses: to it what
+    /// lies behind the end of the file is zeros, so that an image that is cut off can
+    /// read as an empty one; and it takes a backing name inside the header.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let cluster_bits = check_start(bytes)?;
         let mut header = Header {
@@ -248,11 +261,14 @@ impl Header {
             }
             check_end("the backing file's name", end, bytes.len() as u64)?;
             extensions_end = name_offset as usize;
-            header.backing_name = Some(bytes[extensions_end..end as usize].to_vec());
+            let name = up_to_nul(&bytes[extensions_end..end as usize]);
+            header.backing_name = (!name.is_empty()).then(|| name.to_vec());
         }
-        header.extensions = extension::parse(&bytes[length..extensions_end])?;
+        // Where the file ends before the cluster does, zeros would follow, which are an end.
+        let is_whole = name_offset != 0 || bytes.len() as u64 == header.cluster_size();
+        header.extensions = extension::parse(&bytes[length..extensions_end], is_whole)?;
         match header.incompatible_features & !Self::KNOWN_FEATURES {
-            0 => Ok(header),
+            0 => extension::check(&header).map(|()| header),
             unknown => {
                 let bit = unknown.trailing_zeros();
                 let table = header.extension(Extension::FEATURE_NAMES);
@@ -267,7 +283,7 @@ impl Header {
             return corrupt("crypt_method", self.encryption);
         }
         let is_typed = self.has_incompatible(Self::COMPRESSION_TYPE);
-        if is_typed != (self.compression != 0) {
+        if is_typed != (self.compression != 0) || self.compression > 1 {
             return corrupt("compression_type", self.compression);
         }
         let entries = u64::from(self.l1_entries);
@@ -275,11 +291,27 @@ impl Header {
         if entries > MAX_L1_ENTRIES || self.virtual_size.div_ceil(bytes_per_l2) > entries {
             return corrupt("l1_size", self.l1_entries);
         }
-        if self.l1_offset % self.cluster_size() != 0 {
-            return corrupt("l1_table_offset", self.l1_offset);
+        let cluster_size = self.cluster_size();
+        let clusters = self.refcount_table_clusters;
+        if clusters == 0 || u64::from(clusters) * cluster_size > MAX_REFCOUNT_TABLE {
+            return corrupt("refcount_table_clusters", clusters);
         }
-        if self.refcount_table_offset % self.cluster_size() != 0 {
-            return corrupt("refcount_table_offset", self.refcount_table_offset);
+        if self.snapshot_count > MAX_SNAPSHOTS {
+            return corrupt("nb_snapshots", self.snapshot_count);
+        }
+        if self.has_raw_external_data() && !self.has_incompatible(Self::EXTERNAL_DATA) {
+            // Which qemu-img info does not notice, but a virtual machine does.
+            return corrupt("autoclear_features", self.autoclear_features);
+        }
+        for (field, offset) in [
+            ("l1_table_offset", self.l1_offset),
+            ("refcount_table_offset", self.refcount_table_offset),
+            ("snapshots_offset", self.snapshots_offset),
+        ] {
+            // A table has 64 MiB at most, and QEMU's offsets are signed.
+            if offset % cluster_size != 0 || offset > i64::MAX as u64 - (64 << 20) {
+                return corrupt(field, offset);
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::format::{detect, open};
 use crate::name::{protocol, quoted, resolve};
-use crate::{Bitmap, Error, Format, Header, Snapshot, Stamp, SECTOR};
+use crate::{lock, luks, Bitmap, Error, Format, Header, Snapshot, Stamp, SECTOR};
 
 /// What can be said of an image without reading its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,8 @@ impl ImageInfo {
     ///
     /// What the system says, that `path` is neither a file nor a block device, or an
     /// [`Error`] in an [`io::Error`]: an image of another format, a corrupt or
-    /// truncated qcow2 image.
+    /// truncated qcow2 image. What QEMU would not open is an error, and also a table
+    /// that ends behind the end of the file, where QEMU takes zeros for granted.
     pub fn read(path: &Path, format: Option<Format>) -> io::Result<Self> {
         let mut file = open(path)?;
         let metadata = file.metadata()?;
@@ -49,7 +50,7 @@ impl ImageInfo {
         file.rewind()?;
         let format = match format {
             Some(format) => format,
-            None => detect(&mut file)?,
+            None => detect(&mut file, path)?,
         };
         let mut info = ImageInfo {
             path: path.to_owned(),
@@ -66,6 +67,9 @@ impl ImageInfo {
         if format == Format::Qcow2 {
             let header = Header::read(&mut file)?;
             header.check_file_length(file_length)?;
+            luks::check(&mut file, &header)?;
+            Snapshot::read_all(&mut file, &header)?;
+            Bitmap::read_all(&mut file, &header)?;
             info.virtual_size = header.virtual_size / SECTOR * SECTOR;
             let name = header.backing_name.as_deref();
             info.backing_path = name
@@ -150,6 +154,12 @@ impl ImageInfo {
             Some(header) => Bitmap::read_all(&mut open(&self.path)?, header),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Whether a QEMU, such as a running virtual machine, has the file open to write to
+    /// it. Then nothing on top of it can be opened.
+    pub(crate) fn is_written(&self) -> io::Result<bool> {
+        Ok(lock::is_written(&open(&self.path)?))
     }
 
     /// What identifies the file as it is now.

@@ -26,6 +26,7 @@
 //! References to files and functions, `block/qcow2.c`, are to QEMU 10.0.2; "the
 //! specification" is QEMU's `docs/interop/qcow2.rst`.
 
+mod bitmap_table;
 mod bitmaps;
 mod error;
 mod extension;
@@ -36,6 +37,8 @@ mod fresh;
 mod header;
 mod image;
 mod layout;
+mod lock;
+mod luks;
 mod name;
 mod option_list;
 mod options;

@@ -25,6 +25,12 @@ pub fn resolve(image: &Path, name: &[u8]) -> PathBuf {
     image.parent().unwrap_or(Path::new("")).join(name)
 }
 
+/// What QEMU, whose strings are C's, takes of a stored name: all up to the first NUL.
+pub(crate) fn up_to_nul(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().position(|&byte| byte == 0);
+    &bytes[..end.unwrap_or(bytes.len())]
+}
+
 /// `bytes` as one would quote them in a message: one line, non-UTF-8 marked.
 pub(crate) fn quoted(bytes: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(bytes))

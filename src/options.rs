@@ -1,6 +1,6 @@
 //! What image to make.
 
-use crate::{Format, Header, Stamp};
+use crate::{Format, Header, Stamp, SECTOR};
 
 /// The version of the format, the number at byte 4 of the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,10 +60,11 @@ impl Options {
     }
 
     /// The options that gave, or could have given, an image with this header, less
-    /// its backing file and what is recorded of that.
+    /// its backing file and what is recorded of that. A part of a sector at the end of
+    /// its size does not count, as in QEMU.
     pub fn like(header: &Header) -> Self {
         Options {
-            virtual_size: header.virtual_size,
+            virtual_size: header.virtual_size / SECTOR * SECTOR,
             backing: None,
             version: header.version,
             cluster_size: header.cluster_size(),

@@ -5,12 +5,13 @@ use std::io::{self, Read, Seek};
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::header::corrupt;
+use crate::name::up_to_nul;
 use crate::table::{Names, Table};
 use crate::Header;
 
 /// Limits of QEMU (`block/qcow2.h`, `QCOW_MAX_SNAPSHOTS` and below); the
 /// specification has none.
-const MAX_SNAPSHOTS: u32 = 65536;
+pub(crate) const MAX_SNAPSHOTS: u32 = 65536;
 const MAX_TABLE: u64 = 1024 * MAX_SNAPSHOTS as u64;
 const MAX_EXTRA_DATA: u32 = 1024;
 
@@ -24,7 +25,8 @@ const NAMES: Names = Names {
 /// An entry of the snapshot table (the specification's section "Snapshots").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Unique in the image; a number in decimal if QEMU chose it. At most 65535 bytes.
+    /// Unique in the image; a number in decimal if QEMU chose it. At most 65535 bytes;
+    /// as in QEMU it ends at its first NUL, and so does the name.
     pub id: Vec<u8>,
     /// What the user calls it. At most 65535 bytes.
     pub name: Vec<u8>,
@@ -91,8 +93,8 @@ impl Snapshot {
         // A field is there when the extra data is long enough for all of it.
         let field = |at: usize| extra.get(at..at + 8).map(BE::read_u64);
         Ok(Snapshot {
-            id: table.take(id_length)?,
-            name: table.take(name_length)?,
+            id: up_to_nul(&table.take(id_length)?).to_vec(),
+            name: up_to_nul(&table.take(name_length)?).to_vec(),
             l1_offset: BE::read_u64(&fixed),
             l1_entries: BE::read_u32(&fixed[8..]),
             date_seconds: BE::read_u32(&fixed[16..]),

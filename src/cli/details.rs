@@ -21,8 +21,7 @@ pub type Details = Vec<(&'static str, Detail)>;
 pub fn details(image: &Described, header: &Header) -> Details {
     let compression = match header.compression {
         0 => Detail::text("zlib"),
-        1 => Detail::text("zstd"),
-        other => Detail::Number(other.into()),
+        _ => Detail::text("zstd"),
     };
     let is_v3 = header.version == Version::V3;
     let compat = if is_v3 { "1.1" } else { "0.10" };
@@ -48,8 +47,10 @@ pub fn details(image: &Described, header: &Header) -> Details {
     }
     if is_v3 {
         if header.has_incompatible(Header::EXTERNAL_DATA) {
-            let is_raw = header.autoclear_features & Header::RAW_EXTERNAL_DATA != 0;
-            details.push(("data file raw", Detail::Flag(is_raw)));
+            details.push((
+                "data file raw",
+                Detail::Flag(header.has_raw_external_data()),
+            ));
         }
         details.push((
             "corrupt",

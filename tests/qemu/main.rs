@@ -2,8 +2,10 @@
 
 #[path = "../tool/common.rs"]
 mod common;
+mod doubtful;
 mod exec;
 mod lifecycle;
+mod locks;
 mod names;
 mod random;
 mod record;

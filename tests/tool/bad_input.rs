@@ -524,8 +524,9 @@ fn images_that_cannot_be_described() {
 #[test]
 fn tables_of_an_image_that_are_not_there() {
     let dir = Dir::new();
-    dir.tool("create -q disk.qcow2 1G").ok();
-    let mut image = dir.read("disk.qcow2");
+    dir.tool("create -q cut.qcow2 1G").ok();
+    dir.tool("create -q -b cut.qcow2 top.qcow2").ok();
+    let mut image = dir.read("cut.qcow2");
     // One snapshot, at the end of the last cluster, which the file does not fill.
     image[63] = 1;
     image[64..72].copy_from_slice(&0x3_0000_u64.to_be_bytes());
@@ -535,10 +536,11 @@ fn tables_of_an_image_that_are_not_there() {
     dir.tool("info cut.qcow2")
         .fails(1, &format!("\"cut.qcow2\": {problem}"));
     // In a chain the message names the image, and nothing else reads the table.
-    dir.tool("create -q -b cut.qcow2 top.qcow2").ok();
     dir.tool("info top.qcow2").ok();
-    dir.tool("info --backing-chain top.qcow2")
-        .fails(1, &format!("\"cut.qcow2\": {problem}"));
+    dir.tool("info --backing-chain top.qcow2").fails(
+        1,
+        &format!("\"top.qcow2\": its backing file \"cut.qcow2\": {problem}"),
+    );
 }
 
 #[test]
