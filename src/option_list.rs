@@ -57,14 +57,14 @@ impl OptionList {
             name: name.to_owned(),
             problem,
         };
-        let Some((name, value)) = text.split_once('=') else {
+        let Some((name, value)) = text.split_once('=').or_else(|| bare(&text)) else {
             return Err(invalid(&text, "write it as NAME=VALUE".to_owned()));
         };
         let wrong = |problem: String| invalid(name, problem);
         let size = || parse_size(value).map_err(|e| wrong(e.to_string()));
         let number = |value: &str| {
-            let number = value.parse();
-            number.map_err(|_| wrong(format!("{value:?} is not a number")))
+            let number = parse_number(value);
+            number.ok_or_else(|| wrong(format!("{value:?} is not a number")))
         };
         let switch = || match value {
             "on" | "yes" | "true" | "y" => Ok(true),
@@ -114,6 +114,27 @@ impl OptionList {
     }
 }
 
+/// A switch without a value is on, and behind `no` off (QEMU `util/qemu-option.c`,
+/// `get_opt_name_value`).
+fn bare(text: &str) -> Option<(&str, &str)> {
+    let is_switch = |name: &str| matches!(name, "lazy_refcounts" | "extended_l2");
+    match text.strip_prefix("no") {
+        Some(name) if is_switch(name) => Some((name, "off")),
+        _ => is_switch(text).then_some((text, "on")),
+    }
+}
+
+/// A number as C writes it: hexadecimal behind `0x`, octal behind `0`.
+fn parse_number(text: &str) -> Option<u64> {
+    let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if text.starts_with('0') => (text, 8),
+        None => (text, 10),
+    };
+    let is_plain = !digits.starts_with('+');
+    is_plain.then(|| u64::from_str_radix(digits, radix).ok())?
+}
+
 fn split(list: &[u8]) -> Vec<Vec<u8>> {
     let mut options = vec![Vec::new()];
     let mut bytes = list.iter().peekable();
@@ -125,4 +146,38 @@ fn split(list: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(list: &str) -> Result<Options, Error> {
+        let mut options = OptionList::default();
+        options.add(list.as_bytes())?;
+        Ok(options.options(0))
+    }
+
+    #[test]
+    fn a_switch_needs_no_value() {
+        let on = Options::new(0).lazy_refcounts(true).extended_l2(true);
+        assert_eq!(options("lazy_refcounts,extended_l2"), Ok(on));
+        let off = options("lazy_refcounts,nolazy_refcounts");
+        assert_eq!(off, Ok(Options::new(0)));
+        for list in ["compat", "refcount_bits", "nocompat", "no", ""] {
+            assert!(options(list).is_err(), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_c() {
+        for (text, bits) in [("16", 16), ("0x10", 16), ("0X40", 64), ("020", 16)] {
+            let expected = Ok(Options::new(0).refcount_bits(bits));
+            assert_eq!(options(&format!("refcount_bits={text}")), expected);
+        }
+        for text in ["", "0x", "08", "+8", "0x+8", "-8", "8 ", "0b1"] {
+            let list = format!("refcount_bits={text}");
+            assert!(options(&list).is_err(), "{list:?}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
-use qcow2_overlay::{chain, parse_size, Existing, FreshDisk, Layout, Record, SECTOR};
+use qcow2_overlay::{chain, create_file, parse_size, FreshDisk, Layout, Record, SECTOR};
 
 use super::{create, describe, print, usage};
 
@@ -77,16 +77,20 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         if disk.overlay.iter().any(|image| image.is_file(&found)) {
             bail!("{file:?} is in the chain of {overlay:?}; give another path");
         }
-        if existing == Existing::Keep {
+    }
+    let what = describe(&layout);
+    match create_file(file, &layout, existing) {
+        // Whoever wrote it, perhaps just now.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if has_content(file, &layout) {
-                let what = describe(&layout);
                 return print(&format!("{file:?} is there already: {what}\n"));
             }
             check_record_of(file)?;
+            Err(create::cannot_write(file, error))
         }
-    }
-    create::write(file, &layout, existing)?;
-    print(&format!("Wrote {file:?}: {}\n", describe(&layout)))
+        written => written.map_err(|error| create::cannot_write(file, error)),
+    }?;
+    create::say(file, &format!("Wrote {file:?}: {what}\n"))
 }
 
 /// Says more of a disk that is in the way if it is of no use any more.

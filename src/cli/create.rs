@@ -12,6 +12,7 @@ use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
 use qcow2_overlay::{
     chain, check_fit, create_file, protocol, resolve, Existing, ImageInfo, Layout, Options, SECTOR,
 };
+use rustix::fs::{fcntl_getfl, fstat, OFlags};
 
 use super::request::Request;
 use super::{describe, print};
@@ -114,6 +115,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let options = request.options(file)?;
     let layout = Layout::new(&options)?;
     if to_stdout {
+        check_is_open(io::stdout())?;
         let mut stdout = io::BufWriter::new(io::stdout().lock());
         let written = layout.write_to(&mut stdout);
         return written
@@ -121,10 +123,21 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             .context("standard output");
     }
     write(file, &layout, existing(matches))?;
-    if !matches.get_flag("quiet") {
-        print(&format!("Wrote {file:?}: {}\n", describe(&layout)))?;
+    match matches.get_flag("quiet") {
+        true => Ok(()),
+        false => say(file, &format!("Wrote {file:?}: {}\n", describe(&layout))),
     }
-    Ok(())
+}
+
+/// Rust gives a program whose standard output is closed `/dev/null` instead, open for
+/// reading and writing, where shells that mean it open it for writing.
+fn check_is_open(stdout: io::Stdout) -> Result<()> {
+    let null = fs::metadata("/dev/null").and_then(|null| Ok((null.rdev(), fstat(&stdout)?)));
+    let is_null = null.is_ok_and(|(device, stdout)| stdout.st_rdev == device);
+    match is_null && fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR)) {
+        true => bail!("standard output is closed; give the name of a file, or redirect it"),
+        false => Ok(()),
+    }
 }
 
 /// What `--force` says of a file that is there.
@@ -137,9 +150,20 @@ pub fn existing(matches: &ArgMatches) -> Existing {
 
 /// [`create_file`] with messages for a command line.
 pub fn write(file: &Path, layout: &Layout, existing: Existing) -> Result<()> {
-    create_file(file, layout, existing).map_err(|error| match error.kind() {
+    create_file(file, layout, existing).map_err(|error| cannot_write(file, error))
+}
+
+pub fn cannot_write(file: &Path, error: io::Error) -> anyhow::Error {
+    match error.kind() {
         io::ErrorKind::AlreadyExists => anyhow::anyhow!("{file:?} exists; --force replaces it"),
         _ => anyhow::Error::new(error).context(format!("cannot write {file:?}")),
+    }
+}
+
+/// Prints what was done, which was to write `file`; an error leaves no file.
+pub fn say(file: &Path, text: &str) -> Result<()> {
+    print(text).inspect_err(|_| {
+        let _ = fs::remove_file(file); // the error is the one that counts
     })
 }
 

@@ -1,5 +1,6 @@
 //! `qcow2-overlay info`
 
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -79,7 +80,9 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         true => chain(file, None),
         false => ImageInfo::read(file, None).map(|image| vec![image]),
     };
-    let images = images.with_context(|| format!("{file:?}"))?;
+    let images = images
+        .map_err(neutral)
+        .with_context(|| format!("{file:?}"))?;
     let images: Vec<Described> = images
         .into_iter()
         .map(Described::new)
@@ -96,6 +99,17 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         _ => images.iter().map(to_text).collect::<Vec<_>>().join("\n"),
     };
     print(&text)
+}
+
+/// The library's advice on images of other formats is for their use as bases.
+fn neutral(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(qcow2_overlay::Error::ForeignFormat(format)) => {
+            io::Error::other(format!("it is a {format} image, neither raw nor qcow2"))
+        }
+        _ => error,
+    }
 }
 
 pub fn lossy(bytes: &[u8]) -> String {

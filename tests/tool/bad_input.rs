@@ -343,6 +343,9 @@ fn a_base_of_another_format() {
         (b"vhdxfile", "VHDX"),
         (b"conectix", "VHD"),
         (b"QED\0", "QED"),
+        (b"Bochs Virtual HD Image\0", "Bochs"),
+        (b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop", "cloop"),
+        (b"# a comment\n \r\nversion=1\r\n", "VMDK"),
     ] {
         dir.write("other.img", content);
         for given in ["", "-F raw", "-F raw -o size=1G"] {
@@ -354,7 +357,20 @@ fn a_base_of_another_format() {
                 ),
             );
         }
+        let message = format!("\"other.img\": it is a {format} image, neither raw nor qcow2");
+        dir.tool("info other.img").fails(1, &message);
     }
+    dir.write("other.img", b"# a comment\nversion=4\n");
+    dir.tool("create -q -b other.img script").ok();
+    // QEMU knows these by their name.
+    dir.sparse("other.dmg", 512);
+    dir.tool("create -b other.dmg x").fails(
+        1,
+        "backing file \"other.dmg\": it is a DMG image, and a backing file must be raw or \
+         qcow2: convert it with qemu-img convert, or give -F raw (in a BUILD file: \
+         backing_format = \"raw\") if only its name is that of one",
+    );
+    dir.tool("create -q -b other.dmg -F raw named").ok();
     // A guest that encrypts its whole disk makes such a raw image.
     dir.write("other.img", b"LUKS\xba\xbe");
     dir.tool("create -b other.img x").fails(
@@ -489,6 +505,45 @@ fn an_output_that_cannot_be_written() {
         .args(["-c", "exec \"$0\" create - 1G > /dev/full"])
         .arg(tool());
     Run::of(&mut command).fails(1, "standard output: No space left on device (os error 28)");
+}
+
+#[test]
+fn a_closed_standard_output_is_no_image() {
+    let dir = Dir::new();
+    let mut command = dir.command("sh");
+    command
+        .args(["-c", "exec \"$0\" create - 1G >&-"])
+        .arg(tool());
+    Run::of(&mut command).fails(
+        1,
+        "standard output is closed; give the name of a file, or redirect it",
+    );
+    let mut command = dir.command("sh");
+    command
+        .args(["-c", "exec \"$0\" create - 1G > /dev/null"])
+        .arg(tool());
+    Run::of(&mut command).ok();
+}
+
+#[test]
+fn a_file_of_which_nothing_can_be_said_is_not_left() {
+    let dir = Dir::new();
+    dir.tool("create -q node.qcow2 1G").ok();
+    for arguments in ["create y 1G", "clone node.qcow2 y"] {
+        let mut command = dir.command("sh");
+        let script = format!("exec \"$0\" {arguments} > /dev/full");
+        command.args(["-c", &script]).arg(tool());
+        Run::of(&mut command).fails(1, "standard output: No space left on device (os error 28)");
+        assert_eq!(dir.names(), ["node.qcow2"]);
+    }
+    // But one that was there before stays.
+    dir.tool("clone node.qcow2 y").ok();
+    let mut command = dir.command("sh");
+    command
+        .args(["-c", "exec \"$0\" clone node.qcow2 y > /dev/full"])
+        .arg(tool());
+    Run::of(&mut command).fails(1, "standard output: No space left on device (os error 28)");
+    assert_eq!(dir.names(), ["node.qcow2", "y"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `clone`: a writable disk like an overlay, wherever it is put.
 
 use std::fs;
+use std::process::Stdio;
 
 use qcow2_overlay::{chain, Format};
 
@@ -80,6 +81,32 @@ fn an_untouched_clone_is_left_as_it_is_and_a_used_one_is_kept() {
     assert!(dir.read("disk.qcow2") == used);
     dir.tool("clone --force build/node.qcow2 disk.qcow2").ok();
     assert!(dir.read("disk.qcow2") != used);
+}
+
+#[test]
+fn many_clones_of_one_name_at_once_all_succeed() {
+    let dir = overlay();
+    let overlay = fs::canonicalize(dir.path("build/node.qcow2")).expect("a path");
+    for round in 0..20 {
+        let clones: Vec<_> = (0..16)
+            .map(|_| {
+                let mut command = dir.command(tool());
+                command.arg("clone").arg(&overlay);
+                command.arg(format!("disk{round}.qcow2"));
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                command.spawn().expect("the tool starts")
+            })
+            .collect();
+        let mut written = 0;
+        for clone in clones {
+            let output = clone.wait_with_output().expect("its output");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{error}");
+            written += u32::from(said.starts_with("Wrote"));
+        }
+        assert_eq!(written, 1);
+    }
 }
 
 #[test]
