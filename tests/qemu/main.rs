@@ -6,6 +6,7 @@ mod doubtful;
 mod exec;
 mod lifecycle;
 mod locks;
+mod mutations;
 mod names;
 mod random;
 mod record;

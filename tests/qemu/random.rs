@@ -150,12 +150,16 @@ fn write_and_compare(dir: &Dir, rng: &mut Rng, virtual_size: u64) {
     dir.qemu_img("check ours.qcow2");
 }
 
-#[test]
-fn random_options_give_what_qemu_img_gives() {
-    let number = |name: &str, default: u64| match env::var(name) {
+/// The number in the environment variable `name`, if that is set.
+pub fn number(name: &str, default: u64) -> u64 {
+    match env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}: {text}")),
         Err(_) => default,
-    };
+    }
+}
+
+#[test]
+fn random_options_give_what_qemu_img_gives() {
     let (rounds, seed) = (number("QCOW2_ROUNDS", 200), number("QCOW2_SEED", 0));
     let dir = Dir::new();
     let base: Vec<u8> = (0..100 << 10).map(|i: u32| (i / 512 + i) as u8).collect();

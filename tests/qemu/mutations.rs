@@ -1,0 +1,263 @@
+//! Images with random changes: what is refused, and what is said of the rest, in ours and in
+//! the real QEMU. Every difference must be of a class in [`KNOWN`]. More of them by hand:
+//!
+//! ```sh
+//! QCOW2_ROUNDS=10000 QCOW2_SEED=1 cargo test --release --test qemu mutations -- --nocapture
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Stdio;
+
+use fastrand::Rng;
+use qcow2_overlay::{Bitmap, Extension, Header};
+use serde_json::Value;
+
+use crate::common::{Dir, Run};
+use crate::random::number;
+use crate::{qemu_io, with_base};
+
+/// The classes of difference: how they begin, and why they are as they are.
+const KNOWN: &[(&str, &str)] = &[
+    (
+        "refused: truncated qcow2 image",
+        "to QEMU what is cut off is zeros",
+    ),
+    (
+        "refused: corrupt qcow2 image: version",
+        "to QEMU's probe it is raw",
+    ),
+    (
+        "refused: corrupt qcow2 image: backing_file_offset",
+        "the name is inside the header, or ends behind the first cluster",
+    ),
+    (
+        "refused: corrupt qcow2 image: autoclear_features",
+        "a virtual machine refuses it: data_file_raw without a data file",
+    ),
+    (
+        "refused: corrupt qcow2 image: snapshots_offset",
+        "to QEMU the header can be the snapshot table",
+    ),
+    ("accepted: a LUKS header", "what that says is not read"),
+    ("cloned, but QEMU: Parameter 'encrypt.key-secret'", BY_HAND),
+    ("cloned, but QEMU: 'data-file' is required", BY_HAND),
+    ("cloned, but QEMU: Could not open '", BY_HAND),
+    ("cloned, but QEMU: The 'file' block driver", BY_HAND),
+];
+const BY_HAND: &str = "a key, and a data file, can be given to QEMU by hand";
+
+/// An image, and where in it is what can be changed to some effect.
+struct Original {
+    bytes: Vec<u8>,
+    regions: Vec<(usize, usize)>,
+    is_encrypted: bool,
+}
+
+impl Original {
+    fn read(dir: &Dir, name: &str) -> Self {
+        let bytes = dir.read(name);
+        let header = Header::parse(&bytes).expect("a header");
+        let word = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+        let extensions = header.encode().len();
+        let mut starts = vec![(0, 112), (0, 112), (72, extensions.max(160))];
+        starts.push((header.l1_offset as usize, 16));
+        starts.push((header.refcount_table_offset as usize, 16));
+        if header.snapshot_count > 0 {
+            starts.push((header.snapshots_offset as usize, 160));
+        }
+        if let Some(extension) = header.extension(Extension::BITMAPS) {
+            let directory = u64::from_be_bytes(extension[16..].try_into().expect("8 bytes"));
+            starts.push((directory as usize, 96));
+            starts.push((word(directory as usize) as usize, 16));
+            let all = Bitmap::read_all(&mut std::io::Cursor::new(&bytes), &header);
+            assert!(!all.expect("bitmaps").is_empty());
+        }
+        if let Some(extension) = header.extension(Extension::CRYPTO_HEADER) {
+            let start = u64::from_be_bytes(extension[..8].try_into().expect("8 bytes"));
+            starts.push((start as usize, 592));
+        }
+        let regions = starts.into_iter().map(|(start, length)| {
+            let end = (start + length).min(bytes.len());
+            (start, end)
+        });
+        Original {
+            regions: regions.filter(|(start, end)| start < end).collect(),
+            is_encrypted: header.encryption_format().is_some(),
+            bytes,
+        }
+    }
+
+    fn mutate(&self, rng: &mut Rng) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        for _ in 0..rng.usize(1..=3) {
+            let (start, end) = match rng.u32(..10) {
+                0 => (0, bytes.len()),
+                _ => self.regions[rng.usize(..self.regions.len())],
+            };
+            let at = rng.usize(start..end);
+            let value = match rng.u32(..6) {
+                0 => 0,
+                1 => rng.u64(..4),
+                2 => u64::MAX,
+                3 => 1 << rng.u32(..64),
+                4 => rng.u64(..) >> rng.u32(..64),
+                _ => rng.u64(..bytes.len() as u64),
+            };
+            let (at, width) = match rng.u32(..4) {
+                0 => (at / 8 * 8, 8),
+                1 => (at / 4 * 4, 4),
+                _ => (at, 1),
+            };
+            let value = &value.to_be_bytes()[8 - width..];
+            let end = (at + width).min(bytes.len());
+            bytes[at..end].copy_from_slice(&value[..end - at]);
+        }
+        if rng.u32(..20) == 0 {
+            bytes.truncate(rng.usize(..bytes.len()));
+        }
+        bytes
+    }
+}
+
+fn originals() -> (Dir, Vec<Original>) {
+    let dir = with_base();
+    let secret = "--object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s";
+    for options in [
+        "-b node.img -F raw overlay 2M",
+        "-o compat=0.10 -b node.img -F raw old 2M",
+        "-o cluster_size=512 tables 1M",
+        &format!("{secret},encrypt.iter-time=10 luks 1M"),
+        "-o data_file=data.img external 1M",
+        "-o data_file=data.img,data_file_raw=on raw 1M",
+        "-o extended_l2=on,lazy_refcounts=on,refcount_bits=1,compression_type=zstd options 4M",
+    ] {
+        dir.qemu_img(&format!("create -q -f qcow2 {options}"));
+    }
+    for name in ["one", "two"] {
+        qemu_io(&dir, "write -P 1 0 64k", "tables");
+        dir.qemu_img(&format!("snapshot -c {name} tables"));
+        dir.qemu_img(&format!("bitmap --add tables bitmap-{name}"));
+    }
+    for name in ["old", "options"] {
+        qemu_io(&dir, "write -P 1 0 64k", name);
+    }
+    dir.tool("clone overlay clone").ok();
+    let names = [
+        "overlay", "old", "tables", "luks", "external", "raw", "options", "clone",
+    ];
+    let originals = names.map(|name| Original::read(&dir, name));
+    (dir, originals.into())
+}
+
+/// A message as the name of a class: without the numbers, names and paths in it.
+fn class(kind: &str, message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let line = line.rsplit("changed.qcow2\": ").next().unwrap_or_default();
+    let line = line.rsplit("'changed.qcow2': ").next().unwrap_or_default();
+    let line = line
+        .rsplit("device changed.qcow2: ")
+        .next()
+        .unwrap_or_default();
+    let words: Vec<&str> = line
+        .split(' ')
+        .map(|word| {
+            let is_number = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+            match is_number.starts_with(|c: char| c.is_ascii_digit()) {
+                true => "N",
+                false => word,
+            }
+        })
+        .collect();
+    format!("{kind}: {}", words.join(" "))
+}
+
+/// Like [`Run::of`], but QEMU prints names as they are.
+fn qemu(dir: &Dir, program: &str, arguments: &[&str]) -> Run {
+    let mut command = dir.command(program);
+    let output = command.args(arguments).stdin(Stdio::null()).output();
+    let output = output.expect("it starts");
+    Run {
+        status: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The class of difference between ours and QEMU's view of changed.qcow2, if there is one.
+fn compare(dir: &Dir, is_encrypted: bool) -> Result<(), String> {
+    let theirs = qemu(dir, "qemu-img", &["info", "--output=json", "changed.qcow2"]);
+    let ours = dir.tool("info --output json changed.qcow2");
+    assert!(matches!(ours.status, Some(0 | 1)), "{}", ours.stderr);
+    assert!(ours.stderr.lines().count() <= 1, "{}", ours.stderr);
+    match (ours.status, theirs.status) {
+        (Some(0), Some(0)) => {}
+        (Some(0), _) if is_encrypted => return Err("accepted: a LUKS header".to_owned()),
+        (Some(0), _) => return Err(class("accepted", &theirs.stderr)),
+        (_, Some(0)) => return Err(class("refused", &ours.stderr)),
+        _ => return Ok(()),
+    }
+    let [ours, theirs] = [ours, theirs].map(|run| {
+        let mut value: Value = serde_json::from_slice(&run.stdout).expect("JSON");
+        if is_encrypted {
+            // Of which ours says only the format.
+            value["format-specific"]["data"]["encrypt"] = Value::Null;
+        }
+        match value {
+            Value::Object(map) => map,
+            other => panic!("{other}"),
+        }
+    });
+    let mut keys = theirs.keys().chain(ours.keys());
+    let key = keys.find(|key| *key != "backing-record" && ours.get(*key) != theirs.get(*key));
+    if let Some(key) = key {
+        let [ours, theirs] = [&ours, &theirs].map(|map| map.get(key));
+        println!("{key}: {theirs:?}, ours {ours:?}");
+        return Err(format!("info: {key}"));
+    }
+    let clone = dir.tool("clone changed.qcow2 clone.qcow2");
+    if is_encrypted || clone.status != Some(0) {
+        return Ok(());
+    }
+    let open = |name: &str| qemu(dir, "qemu-io", &["-r", "-c", "length", name]);
+    let (original, cloned) = (open("changed.qcow2"), open("clone.qcow2"));
+    if original.status != Some(0) {
+        return Err(class("cloned, but QEMU", &original.stderr));
+    }
+    assert_eq!(cloned.status, Some(0), "a clone that does not open");
+    let compared = qemu(
+        dir,
+        "qemu-img",
+        &["compare", "changed.qcow2", "clone.qcow2"],
+    );
+    match compared.status {
+        Some(1) => Err("clone: it reads otherwise".to_owned()),
+        _ => Ok(()), // or both cannot be read
+    }
+}
+
+#[test]
+fn mutations_are_seen_as_qemu_sees_them() {
+    let (rounds, seed) = (number("QCOW2_ROUNDS", 300), number("QCOW2_SEED", 0));
+    let (dir, originals) = originals();
+    let mut rng = Rng::with_seed(seed);
+    let mut classes = BTreeMap::new();
+    for round in 0..rounds {
+        let original = &originals[rng.usize(..originals.len())];
+        dir.write("changed.qcow2", &original.mutate(&mut rng));
+        if let Err(class) = compare(&dir, original.is_encrypted) {
+            classes.entry(class).or_insert_with(Vec::new).push(round);
+        }
+        let _ = fs::remove_file(dir.path("clone.qcow2"));
+    }
+    let mut unknown = 0;
+    for (class, found) in &classes {
+        let known = KNOWN.iter().find(|(start, _)| class.starts_with(start));
+        let reason = known.map_or("UNKNOWN", |(_, reason)| reason);
+        unknown += u32::from(known.is_none());
+        println!("{:5} {class} ({reason}), first {}", found.len(), found[0]);
+    }
+    let different: usize = classes.values().map(Vec::len).sum();
+    println!("{rounds} mutations, {different} seen differently, {unknown} unknown classes");
+    assert_eq!(unknown, 0, "of the classes above");
+}
