@@ -4,6 +4,7 @@
 mod common;
 mod doubtful;
 mod exec;
+mod holes;
 mod lifecycle;
 mod locks;
 mod mutations;
