@@ -6,8 +6,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../bazel/lib.sh"
 trap 'consumer shutdown >/dev/null 2>&1 || true; chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
-readonly platform=linux_$(uname -m)
-readonly dist=$work/dist consumer=$work/consumer registry=$work/registry
+platform=linux_$(uname -m)
+readonly platform dist=$work/dist consumer=$work/consumer registry=$work/registry
 
 # The tool as the release workflow makes it.
 build_tool() {
