@@ -61,10 +61,10 @@ consumer_must_fail() { if consumer "$@" >"$work/log" 2>&1; then cat "$work/log";
 # What was fetched.
 repositories() { ls "$work"/output/*/external; }
 
-# The names of what an image needs compiled.
+# What images and tests need compiled: the name of each target, and the file that comes of it.
 compiled() {
-  consumer aquery 'mnemonic(Rustc, deps(//:node))' "$@" >"$work/rustc" 2>"$work/log" || { cat "$work/log"; fail "aquery"; }
-  sed -n 's/^ *Target: //p' "$work/rustc"
+  consumer aquery 'mnemonic(Rustc, deps(//:all))' "$@" >"$work/rustc" 2>"$work/log" || { cat "$work/log"; fail "aquery"; }
+  sed -nE 's/^ *(Target|Outputs): //p' "$work/rustc" | paste - -
 }
 
 the_first_overlay_needs_no_rust() {
@@ -90,7 +90,11 @@ tests_and_bazel_run_need_no_rust_either() {
 }
 
 source_is_built_where_that_is_asked_for() {
-  grep -q 'rules_qcow2.*//src:qcow2-overlay$' <(compiled --@rules_qcow2//rules:tool_from_source) || fail "not from source"
+  local tool='rules_qcow2.*//src:qcow2-overlay\b' found
+  found=$(compiled --@rules_qcow2//rules:tool_from_source | grep "$tool") || fail "not from source"
+  # Once, for builds and tests, whatever the compilation mode is.
+  (($(wc -l <<<"$found") == 1)) || fail "more than once: $found"
+  diff <(echo "$found") <(compiled --@rules_qcow2//rules:tool_from_source -c opt | grep "$tool") || fail "again with -c opt"
 }
 
 a_tool_that_was_changed_is_refused() {
@@ -106,7 +110,7 @@ a_platform_without_a_tool_builds_it() {
   cp "$work/tools/qcow2-overlay-$platform" "$work/tools/qcow2-overlay-macos_x86_64"
   publish 1.0.2 "$work/tools/qcow2-overlay-macos_x86_64"
   new_consumer 1.0.2
-  grep -q 'rules_qcow2.*//src:qcow2-overlay$' <(compiled) || fail "not from source"
+  grep -q 'rules_qcow2.*//src:qcow2-overlay\b' <(compiled) || fail "not from source"
 }
 
 # For another machine than this one: images as ever, tests are refused with what would help.
