@@ -23,8 +23,8 @@ each_module_has_one_version() {
   local files twice
   # Debian's modules have Debian's versions.
   mapfile -t files < <(git grep -l 'bazel_dep(name = ' -- ':!tests/debian')
-  dependencies "${files[@]}" >"$work/all"
-  [[ -s $work/all ]]
+  # So has each release of ours.
+  dependencies "${files[@]}" | grep -v '^rules_qcow2 ' >"$work/all"
   twice=$(cut -d' ' -f1 "$work/all" | uniq -d)
   [[ -z $twice ]] || fail "more than one version: $(grep -nE "bazel_dep\(name = \"(${twice//$'\n'/|})\"" "${files[@]}")"
 }
