@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::bitmaps::require;
+use crate::format::bitmaps::require;
 use crate::{Bitmap, Header, SECTOR};
 
 /// QEMU's limit for a bitmap (`block/qcow2-bitmap.c`, `BME_MAX_PHYS_SIZE`), in bytes.

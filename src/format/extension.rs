@@ -2,9 +2,10 @@
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::bitmaps;
-use crate::header::corrupt;
-use crate::{stamp, Error, Format, Header, Stamp};
+use crate::format::bitmaps;
+use crate::format::header::corrupt;
+use crate::format::stamp;
+use crate::{Error, Format, Header, Stamp};
 
 /// Bytes of an entry in the table of feature names.
 const FEATURE_NAME: usize = 48;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use byteorder::{BigEndian, ByteOrder};
 
-use crate::name::protocol;
+use crate::format::name::protocol;
 use crate::{Error, Extension, Header, Options, Version, SECTOR};
 
 const MIN_CLUSTER_SIZE: u64 = 512;

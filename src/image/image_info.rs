@@ -5,9 +5,11 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::format::{detect, open};
-use crate::name::{protocol, quoted, resolve};
-use crate::{lock, luks, Bitmap, Error, Format, Header, Snapshot, Stamp, SECTOR};
+use crate::format::luks;
+use crate::format::name::{protocol, quoted, resolve};
+use crate::image::lock;
+use crate::image::probe::{detect, open};
+use crate::{Bitmap, Error, Format, Header, Snapshot, Stamp, SECTOR};
 
 /// What can be said of an image without reading its data.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::name::quoted;
+use crate::format::name::quoted;
 
 /// Why an image cannot be made or read. [`Display`](fmt::Display) gives one line
 /// that says what it was and what would be right.
@@ -166,11 +166,11 @@ impl fmt::Display for Error {
                 "it is a {format} image, and a backing file must be raw or qcow2: \
                  convert it with qemu-img convert{}",
                 match *format {
-                    crate::format::LUKS => {
+                    crate::image::probe::LUKS => {
                         ", or give -F raw (in a BUILD file: backing_format = \"raw\") \
                          if the guest decrypts it"
                     }
-                    crate::format::DMG => {
+                    crate::image::probe::DMG => {
                         ", or give -F raw (in a BUILD file: backing_format = \"raw\") \
                          if only its name is that of one"
                     }

@@ -4,10 +4,10 @@ use std::io::{self, Read, Seek};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::bitmap_table;
-use crate::header::corrupt;
-use crate::name::up_to_nul;
-use crate::table::{Names, Table};
+use crate::format::bitmap_table;
+use crate::format::header::corrupt;
+use crate::format::name::up_to_nul;
+use crate::format::table::{Names, Table};
 use crate::{Error, Extension, Header};
 
 /// Limits of QEMU (`block/qcow2.h`, `QCOW2_MAX_BITMAPS` and below).

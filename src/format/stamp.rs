@@ -4,7 +4,7 @@ use std::fmt;
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::header::corrupt;
+use crate::format::header::corrupt;
 use crate::Error;
 
 /// The version of the record, which is its first field.

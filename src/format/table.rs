@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::header::check_end;
+use crate::format::header::check_end;
 use crate::Error;
 
 /// Reads a table from its start on, never past its limit or the end of the file,

@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::header::{check_end, corrupt};
+use crate::format::header::{check_end, corrupt};
 use crate::{Extension, Header};
 
 const MAGIC: [u8; 6] = *b"LUKS\xba\xbe";

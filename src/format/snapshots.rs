@@ -4,9 +4,9 @@ use std::io::{self, Read, Seek};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::header::corrupt;
-use crate::name::up_to_nul;
-use crate::table::{Names, Table};
+use crate::format::header::corrupt;
+use crate::format::name::up_to_nul;
+use crate::format::table::{Names, Table};
 use crate::Header;
 
 /// Limits of QEMU (`block/qcow2.h`, `QCOW_MAX_SNAPSHOTS` and below); the

@@ -4,10 +4,12 @@ use std::io::{self, Read};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::layout::{bytes_mapped_by_l2_table, MAX_BACKING_NAME, MAX_L1_ENTRIES};
-use crate::name::up_to_nul;
-use crate::snapshots::MAX_SNAPSHOTS;
-use crate::{extension, stamp, Error, Extension, Stamp, Version};
+use crate::format::extension;
+use crate::format::layout::{bytes_mapped_by_l2_table, MAX_BACKING_NAME, MAX_L1_ENTRIES};
+use crate::format::name::up_to_nul;
+use crate::format::snapshots::MAX_SNAPSHOTS;
+use crate::format::stamp;
+use crate::{Error, Extension, Stamp, Version};
 
 const MAGIC: [u8; 4] = *b"QFI\xfb";
 const V2_LENGTH: usize = 72;

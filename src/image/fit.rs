@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::format::{check_raw, open};
+use crate::image::probe::{check_raw, open};
 use crate::{Format, ImageInfo};
 
 /// Checks what the overlays of a chain say of the images beneath, the topmost first. An

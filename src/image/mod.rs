@@ -1,0 +1,7 @@
+//! Image files: opening them, what they are, and what is beneath them.
+
+pub mod fit;
+pub mod image_info;
+pub mod lock;
+pub mod probe;
+pub mod record;
