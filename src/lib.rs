@@ -23,6 +23,10 @@
 //! It has a [`Record`] of what it stands on, because data that was written on top of
 //! one file does not fit another.
 //!
+//! The modules are on floors, and each imports only from its own floor and those below:
+//! `format` is bytes and their meaning, `image` is image files, `make` is what is made of
+//! them. Above the library there is the command, `cli`.
+//!
 //! References to files and functions, `block/qcow2.c`, are to QEMU 10.0.2; "the
 //! specification" is QEMU's `docs/interop/qcow2.rst`.
 
@@ -30,20 +34,21 @@ mod format;
 mod image;
 mod make;
 
-pub use format::bitmaps::Bitmap;
+pub use format::bitmap::Bitmap;
 pub use format::error::Error;
 pub use format::extension::Extension;
-pub use format::header::Header;
+pub use format::header::{Header, Version};
+pub use format::image_format::Format;
 pub use format::layout::Layout;
 pub use format::name::{protocol, resolve};
 pub use format::option_list::OptionList;
-pub use format::options::{Options, Version};
+pub use format::options::Options;
 pub use format::size::{human_size, parse_size, SECTOR};
 pub use format::snapshots::Snapshot;
 pub use format::stamp::Stamp;
+pub use image::chain::chain;
 pub use image::fit::check_fit;
-pub use image::image_info::{chain, ImageInfo};
-pub use image::probe::Format;
+pub use image::image_info::ImageInfo;
 pub use image::record::Record;
 pub use make::file::{create_file, Existing};
 pub use make::fresh::FreshDisk;

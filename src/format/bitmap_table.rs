@@ -4,8 +4,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::bitmaps::require;
-use crate::{Bitmap, Header, SECTOR};
+use crate::format::bitmap::Bitmap;
+use crate::format::error::require;
+use crate::format::header::Header;
+use crate::format::size::SECTOR;
 
 /// QEMU's limit for a bitmap (`block/qcow2-bitmap.c`, `BME_MAX_PHYS_SIZE`), in bytes.
 const MAX_BITMAP: u64 = 512 << 20;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::format::image_format::{DMG, LUKS};
 use crate::format::name::quoted;
 
 /// Why an image cannot be made or read. [`Display`](fmt::Display) gives one line
@@ -166,11 +167,11 @@ impl fmt::Display for Error {
                 "it is a {format} image, and a backing file must be raw or qcow2: \
                  convert it with qemu-img convert{}",
                 match *format {
-                    crate::image::probe::LUKS => {
+                    LUKS => {
                         ", or give -F raw (in a BUILD file: backing_format = \"raw\") \
                          if the guest decrypts it"
                     }
-                    crate::image::probe::DMG => {
+                    DMG => {
                         ", or give -F raw (in a BUILD file: backing_format = \"raw\") \
                          if only its name is that of one"
                     }
@@ -203,5 +204,30 @@ impl fmt::Display for Error {
                 write!(f, "corrupt qcow2 image: {field} is {value} ({value:#x})")
             }
         }
+    }
+}
+
+pub(crate) fn check_end(what: &'static str, end: u64, length: u64) -> Result<(), Error> {
+    match end > length {
+        true => Err(Error::Truncated { what, end, length }),
+        false => Ok(()),
+    }
+}
+
+pub(crate) fn corrupt<T>(field: &'static str, value: impl Into<u64>) -> Result<T, Error> {
+    Err(Error::Corrupt {
+        field,
+        value: value.into(),
+    })
+}
+
+pub(crate) fn require(
+    is_good: bool,
+    field: &'static str,
+    value: impl Into<u64>,
+) -> Result<(), Error> {
+    match is_good {
+        true => Ok(()),
+        false => corrupt(field, value),
     }
 }

@@ -2,17 +2,12 @@
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::bitmaps;
-use crate::format::header::corrupt;
-use crate::format::stamp;
-use crate::{Error, Format, Header, Stamp};
+use crate::format::error::{corrupt, Error};
+use crate::format::image_format::Format;
+use crate::format::stamp::{self, Stamp};
 
 /// Bytes of an entry in the table of feature names.
 const FEATURE_NAME: usize = 48;
-/// QEMU's limit for the name of a format (`block/qcow2.c`, `qcow2_read_extensions`).
-const MAX_FORMAT: usize = 15;
-/// Bytes of the extension that says where the LUKS header is.
-const CRYPTO_HEADER: usize = 16;
 
 /// A header extension: a type and its data, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,39 +119,5 @@ pub(crate) fn parse(mut area: &[u8], is_whole: bool) -> Result<Vec<Extension>, E
     match area.is_empty() || !is_whole {
         true => Ok(extensions),
         false => corrupt("space for a header extension", area.len() as u64),
-    }
-}
-
-/// Checks what QEMU checks of extensions when it opens an image. Those that do not count,
-/// because another of their type follows, must be good too.
-pub(crate) fn check(header: &Header) -> Result<(), Error> {
-    let is_luks = header.encryption_format() == Some("luks");
-    let mut has_luks_header = false;
-    for Extension { kind, data } in &header.extensions {
-        let length = data.len() as u64;
-        match *kind {
-            Extension::BACKING_FORMAT if data.len() > MAX_FORMAT => {
-                return corrupt("length of the backing file's format", length);
-            }
-            Extension::CRYPTO_HEADER => {
-                if data.len() != CRYPTO_HEADER || !is_luks {
-                    return corrupt("length of the encryption header extension", length);
-                }
-                let offset = BE::read_u64(data);
-                if offset % header.cluster_size() != 0 {
-                    return corrupt("offset of the encryption header", offset);
-                }
-                has_luks_header = true;
-            }
-            Extension::BITMAPS => bitmaps::check_extension(header, data)?,
-            _ => {}
-        }
-    }
-    match is_luks && !has_luks_header {
-        true => corrupt(
-            "crypt_method without an encryption header",
-            header.encryption,
-        ),
-        false => Ok(()),
     }
 }

@@ -4,15 +4,16 @@ use std::io::{self, Write};
 
 use byteorder::{BigEndian, ByteOrder};
 
+use crate::format::error::Error;
+use crate::format::extension::Extension;
+use crate::format::header::{Header, Version};
+use crate::format::limits::{bytes_mapped_by_l2_table, MAX_BACKING_NAME, MAX_L1_ENTRIES};
 use crate::format::name::protocol;
-use crate::{Error, Extension, Header, Options, Version, SECTOR};
+use crate::format::options::Options;
+use crate::format::size::SECTOR;
 
 const MIN_CLUSTER_SIZE: u64 = 512;
 const MAX_CLUSTER_SIZE: u64 = 2 << 20;
-/// QEMU's limit (`block/qcow2.h`, `QCOW_MAX_L1_SIZE`), in entries of 8 bytes.
-pub(crate) const MAX_L1_ENTRIES: u64 = (32 << 20) / 8;
-/// The specification's limit, in bytes.
-pub(crate) const MAX_BACKING_NAME: usize = 1023;
 /// QEMU's limit (`block/qcow2.c`, `validate_cluster_size`).
 const MIN_EXTENDED_L2_CLUSTER_SIZE: u64 = 16 << 10;
 
@@ -252,11 +253,6 @@ fn add_names(header: &mut Header, options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) fn bytes_mapped_by_l2_table(cluster_size: u64, extended_l2: bool) -> u64 {
-    let entry_size = if extended_l2 { 16 } else { 8 };
-    cluster_size * (cluster_size / entry_size)
-}
-
 fn max_virtual_size(cluster_size: u64, extended_l2: bool) -> u64 {
     MAX_L1_ENTRIES * bytes_mapped_by_l2_table(cluster_size, extended_l2)
 }
@@ -280,7 +276,7 @@ fn write_zeros(writer: &mut impl Write, mut count: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Format;
+    use crate::format::image_format::Format;
 
     fn layouts() -> Vec<Layout> {
         let mut layouts = Vec::new();

@@ -4,8 +4,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::header::{check_end, corrupt};
-use crate::{Extension, Header};
+use crate::format::error::{check_end, corrupt};
+use crate::format::extension::Extension;
+use crate::format::header::Header;
 
 const MAGIC: [u8; 6] = *b"LUKS\xba\xbe";
 /// Bytes of a header of version 1, the only one QEMU knows, key slots included.

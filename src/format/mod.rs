@@ -1,11 +1,16 @@
 //! Bytes and their meaning. Nothing here opens a file.
 
+pub mod bitmap;
+pub mod bitmap_directory;
 pub mod bitmap_table;
-pub mod bitmaps;
 pub mod error;
 pub mod extension;
 pub mod header;
+pub mod header_check;
+pub mod header_parse;
+pub mod image_format;
 pub mod layout;
+pub mod limits;
 pub mod luks;
 pub mod name;
 pub mod option_list;

@@ -1,6 +1,10 @@
 //! Options as `qemu-img` takes them behind `-o`: `cluster_size=64K,compat=1.1`.
 
-use crate::{parse_size, Error, Format, Options, Version};
+use crate::format::error::Error;
+use crate::format::header::Version;
+use crate::format::image_format::Format;
+use crate::format::options::Options;
+use crate::format::size::parse_size;
 
 /// What one or more `-o` lists say.
 ///

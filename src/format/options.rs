@@ -1,17 +1,9 @@
 //! What image to make.
 
-use crate::{Format, Header, Stamp, SECTOR};
-
-/// The version of the format, the number at byte 4 of the image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Version {
-    /// `compat=0.10`: for readers from before QEMU 1.1. A guest's discard leaves
-    /// stale data in an overlay of this version.
-    V2 = 2,
-    /// `compat=1.1`.
-    #[default]
-    V3 = 3,
-}
+use crate::format::header::{Header, Version};
+use crate::format::image_format::Format;
+use crate::format::size::SECTOR;
+use crate::format::stamp::Stamp;
 
 /// The file beneath an overlay.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Sizes as people write them: `512`, `64K`, `1.5G`.
 
-use crate::Error;
+use crate::format::error::Error;
 
 /// The unit in which a disk's size is counted: 512 bytes. Sizes that are no
 /// multiple of it are rounded up, as `qemu-img create` does.

@@ -4,14 +4,14 @@ use std::io::{self, Read, Seek};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::header::corrupt;
+use crate::format::error::corrupt;
+use crate::format::header::Header;
+use crate::format::limits::MAX_SNAPSHOTS;
 use crate::format::name::up_to_nul;
 use crate::format::table::{Names, Table};
-use crate::Header;
 
-/// Limits of QEMU (`block/qcow2.h`, `QCOW_MAX_SNAPSHOTS` and below); the
-/// specification has none.
-pub(crate) const MAX_SNAPSHOTS: u32 = 65536;
+/// Limits of QEMU (`block/qcow2.h`, below `QCOW_MAX_SNAPSHOTS`); the specification has
+/// none.
 const MAX_TABLE: u64 = 1024 * MAX_SNAPSHOTS as u64;
 const MAX_EXTRA_DATA: u32 = 1024;
 
@@ -112,7 +112,7 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::Error;
+    use crate::format::error::Error;
 
     const START: usize = 65536;
 

@@ -4,8 +4,7 @@ use std::fmt;
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::header::corrupt;
-use crate::Error;
+use crate::format::error::{corrupt, Error};
 
 /// The version of the record, which is its first field.
 const VERSION: u32 = 1;
@@ -91,7 +90,10 @@ pub(crate) fn decode(data: &[u8]) -> Result<Vec<Stamp>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Format, Header, Layout, Options};
+    use crate::format::header::Header;
+    use crate::format::image_format::Format;
+    use crate::format::layout::Layout;
+    use crate::format::options::Options;
 
     const STAMPS: [Stamp; 2] = [
         Stamp {

@@ -2,8 +2,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::format::header::check_end;
-use crate::Error;
+use crate::format::error::{check_end, Error};
 
 /// Reads a table from its start on, never past its limit or the end of the file,
 /// and never takes more memory than it reads.

@@ -2,8 +2,9 @@
 
 use std::io;
 
+use crate::format::image_format::Format;
+use crate::image::image_info::ImageInfo;
 use crate::image::probe::{check_raw, open};
-use crate::{Format, ImageInfo};
 
 /// Checks what the overlays of a chain say of the images beneath, the topmost first. An
 /// overlay can be made without a look at its base, so what it says can be wrong.

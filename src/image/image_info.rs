@@ -1,15 +1,20 @@
-//! An image and what stands beneath it.
+//! What can be said of an image file.
 
 use std::fs::Metadata;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use crate::format::bitmap::Bitmap;
+use crate::format::header::Header;
+use crate::format::image_format::Format;
 use crate::format::luks;
-use crate::format::name::{protocol, quoted, resolve};
+use crate::format::name::{protocol, resolve};
+use crate::format::size::SECTOR;
+use crate::format::snapshots::Snapshot;
+use crate::format::stamp::Stamp;
 use crate::image::lock;
 use crate::image::probe::{detect, open};
-use crate::{Bitmap, Error, Format, Header, Snapshot, Stamp, SECTOR};
 
 /// What can be said of an image without reading its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +47,7 @@ impl ImageInfo {
     /// # Errors
     ///
     /// What the system says, that `path` is neither a file nor a block device, or an
-    /// [`Error`] in an [`io::Error`]: an image of another format, a corrupt or
+    /// [`Error`](crate::Error) in an [`io::Error`]: an image of another format, a corrupt or
     /// truncated qcow2 image. What QEMU would not open is an error, and also a table
     /// that ends behind the end of the file, where QEMU takes zeros for granted.
     pub fn read(path: &Path, format: Option<Format>) -> io::Result<Self> {
@@ -80,28 +85,6 @@ impl ImageInfo {
             info.header = Some(header);
         }
         Ok(info)
-    }
-
-    /// The format the header records for the backing file.
-    fn backing_format(&self) -> io::Result<Option<Format>> {
-        let name = self.header.as_ref().and_then(Header::backing_format);
-        let format = name.map(|name| String::from_utf8_lossy(name).parse());
-        format.transpose().map_err(|problem: String| {
-            io::Error::other(format!("its backing file's recorded format: {problem}"))
-        })
-    }
-
-    /// The image beneath, if there is one.
-    fn base(&self) -> io::Result<Option<Self>> {
-        let Some(path) = &self.backing_path else {
-            return match self.header.as_ref().and_then(|h| h.backing_name.clone()) {
-                Some(name) => Err(Error::BackingNameIsProtocol(name).into()),
-                None => Ok(None),
-            };
-        };
-        let base = ImageInfo::read(path, self.backing_format()?)
-            .map_err(|e| io::Error::new(e.kind(), format!("its backing file {path:?}: {e}")))?;
-        Ok(Some(base))
     }
 
     /// Whether the image holds anything of its own that a new one like it would lack:
@@ -187,31 +170,4 @@ impl ImageInfo {
 
 fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
-}
-
-/// The image at `path` and all those beneath it, the topmost first.
-///
-/// # Errors
-///
-/// As of [`ImageInfo::read`]; also when a backing file is missing, has a name that
-/// is no file's, or is above itself. The message names the image whose base it is.
-pub fn chain(path: &Path, format: Option<Format>) -> io::Result<Vec<ImageInfo>> {
-    let mut images = vec![ImageInfo::read(path, format)?];
-    loop {
-        let top = &images[images.len() - 1];
-        let in_top = |e: io::Error| match images.len() {
-            1 => e,
-            _ => io::Error::new(e.kind(), format!("in {:?}: {e}", top.path)),
-        };
-        let Some(base) = top.base().map_err(in_top)? else {
-            return Ok(images);
-        };
-        if images.iter().any(|image| image.is_same_file(&base)) {
-            let name = quoted(base.path.as_os_str().as_encoded_bytes());
-            return Err(io::Error::other(format!(
-                "the backing chain is a loop: {name} stands on itself"
-            )));
-        }
-        images.push(base);
-    }
 }

@@ -1,5 +1,6 @@
 //! Image files: opening them, what they are, and what is beneath them.
 
+pub mod chain;
 pub mod fit;
 pub mod image_info;
 pub mod lock;

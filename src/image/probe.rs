@@ -1,49 +1,12 @@
-//! Formats, and how to tell them from a file's first bytes.
+//! Opening files that can hold an image, and telling its format from the first bytes.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
-use std::str::FromStr;
 
-use crate::{Error, SECTOR};
-
-/// A format that a backing file can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// The file's bytes are the disk's.
-    Raw,
-    /// Versions 2 and 3.
-    Qcow2,
-}
-
-impl Format {
-    /// QEMU's name of the format.
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Raw => "raw",
-            Format::Qcow2 => "qcow2",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "raw" => Ok(Format::Raw),
-            "qcow2" => Ok(Format::Qcow2),
-            _ => Err(format!("unknown format {name:?}: it is raw or qcow2")),
-        }
-    }
-}
+use crate::format::error::Error;
+use crate::format::image_format::{Format, DMG, LUKS};
+use crate::format::size::SECTOR;
 
 /// Opens what can hold an image; a named pipe would block, a directory makes
 /// obscure errors later.
@@ -60,11 +23,6 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     };
     Err(io::Error::other(problem))
 }
-
-/// The name of a format that is a layer of encryption around a raw disk.
-pub(crate) const LUKS: &str = "LUKS";
-/// That of a format that only the name of a file tells.
-pub(crate) const DMG: &str = "DMG";
 
 /// The format that the content of `file` says, which is that at `path`, and is left at
 /// its start.

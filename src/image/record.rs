@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::{Error, ImageInfo};
+use crate::format::error::Error;
+use crate::image::image_info::ImageInfo;
 
 /// What the record in a disk says of the files that are beneath it now; see
 /// [`Stamp`](crate::Stamp) for how much that is worth.

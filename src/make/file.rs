@@ -10,8 +10,8 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::fs::{linkat, AtFlags, CWD};
 
+use crate::format::layout::Layout;
 use crate::image::lock;
-use crate::Layout;
 
 /// What to do with a file that has the name of the new image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

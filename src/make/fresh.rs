@@ -5,7 +5,14 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::{chain, check_fit, Error, Format, ImageInfo, Options, Record, Stamp};
+use crate::format::error::Error;
+use crate::format::image_format::Format;
+use crate::format::options::Options;
+use crate::format::stamp::Stamp;
+use crate::image::chain::chain;
+use crate::image::fit::check_fit;
+use crate::image::image_info::ImageInfo;
+use crate::image::record::Record;
 
 /// A disk that can be written wherever one likes, because it has the absolute path of
 /// its base. Nothing is ever opened for writing here.

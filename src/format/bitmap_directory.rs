@@ -1,14 +1,16 @@
-//! The persistent bitmaps of an image.
+//! The bitmap directory of an image.
 
 use std::io::{self, Read, Seek};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
+use crate::format::bitmap::Bitmap;
 use crate::format::bitmap_table;
-use crate::format::header::corrupt;
+use crate::format::error::{require, Error};
+use crate::format::extension::Extension;
+use crate::format::header::Header;
 use crate::format::name::up_to_nul;
 use crate::format::table::{Names, Table};
-use crate::{Error, Extension, Header};
 
 /// Limits of QEMU (`block/qcow2.h`, `QCOW2_MAX_BITMAPS` and below).
 const MAX_BITMAPS: u32 = 65535;
@@ -27,33 +29,11 @@ const NAMES: Names = Names {
     length: "end of an entry in the bitmap directory",
 };
 
-/// An entry of the bitmap directory (the specification's section "Bitmaps").
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bitmap {
-    /// Unique in the image, of 1 to 1023 bytes, of which those up to a NUL count.
-    pub name: Vec<u8>,
-    /// log2 of the bytes of the disk that a bit stands for, 9 to 31.
-    pub granularity_bits: u8,
-    /// Whether it was not saved, so that its content may be outdated.
-    pub in_use: bool,
-    /// Whether every write to the disk must be recorded in it.
-    pub auto: bool,
-    /// Where its table starts, in bytes from the start of the file.
-    pub table_offset: u64,
-    /// Entries of 8 bytes in its table.
-    pub table_entries: u32,
-}
-
 impl Bitmap {
     const IN_USE: u32 = 1 << 0;
     const AUTO: u32 = 1 << 1;
     /// The one type there is: tracking of writes.
     const DIRTY_TRACKING: u8 = 1;
-
-    /// The bytes of the disk that a bit stands for.
-    pub fn granularity(&self) -> u64 {
-        1 << self.granularity_bits
-    }
 
     /// Reads the bitmap directory of the image with `header`, in its order. There is
     /// none unless the feature bit says so: then a program that does not know
@@ -165,17 +145,6 @@ fn directory(extension: &[u8], cluster_size: u64) -> Result<(u32, u64, u64), Err
     let is_aligned = offset != 0 && offset % cluster_size == 0;
     require(is_aligned, "bitmap_directory_offset", offset)?;
     Ok((count, size, offset))
-}
-
-pub(crate) fn require(
-    is_good: bool,
-    field: &'static str,
-    value: impl Into<u64>,
-) -> Result<(), Error> {
-    match is_good {
-        true => Ok(()),
-        false => corrupt(field, value),
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,111 @@
+//! What must hold of the values in a header and its extensions.
+
+use byteorder::{BigEndian as BE, ByteOrder};
+
+use crate::format::bitmap_directory;
+use crate::format::error::{check_end, corrupt, Error};
+use crate::format::extension::Extension;
+use crate::format::header::Header;
+use crate::format::limits::{bytes_mapped_by_l2_table, MAX_L1_ENTRIES, MAX_SNAPSHOTS};
+
+/// QEMU's limit (`block/qcow2.h`, `QCOW_MAX_REFTABLE_SIZE`), in bytes.
+const MAX_REFCOUNT_TABLE: u64 = 8 << 20;
+/// QEMU's limit for the name of a format (`block/qcow2.c`, `qcow2_read_extensions`).
+const MAX_FORMAT: usize = 15;
+/// Bytes of the extension that says where the LUKS header is.
+const CRYPTO_HEADER: usize = 16;
+
+impl Header {
+    pub(crate) fn check_values(&self) -> Result<(), Error> {
+        if self.encryption > 2 {
+            return corrupt("crypt_method", self.encryption);
+        }
+        let is_typed = self.has_incompatible(Self::COMPRESSION_TYPE);
+        if is_typed != (self.compression != 0) || self.compression > 1 {
+            return corrupt("compression_type", self.compression);
+        }
+        let entries = u64::from(self.l1_entries);
+        let bytes_per_l2 = bytes_mapped_by_l2_table(self.cluster_size(), self.has_extended_l2());
+        if entries > MAX_L1_ENTRIES || self.virtual_size.div_ceil(bytes_per_l2) > entries {
+            return corrupt("l1_size", self.l1_entries);
+        }
+        let cluster_size = self.cluster_size();
+        let clusters = self.refcount_table_clusters;
+        if clusters == 0 || u64::from(clusters) * cluster_size > MAX_REFCOUNT_TABLE {
+            return corrupt("refcount_table_clusters", clusters);
+        }
+        if self.snapshot_count > MAX_SNAPSHOTS {
+            return corrupt("nb_snapshots", self.snapshot_count);
+        }
+        if self.has_raw_external_data() && !self.has_incompatible(Self::EXTERNAL_DATA) {
+            // Which qemu-img info does not notice, but a virtual machine does.
+            return corrupt("autoclear_features", self.autoclear_features);
+        }
+        for (field, offset) in [
+            ("l1_table_offset", self.l1_offset),
+            ("refcount_table_offset", self.refcount_table_offset),
+            ("snapshots_offset", self.snapshots_offset),
+        ] {
+            // A table has 64 MiB at most, and QEMU's offsets are signed.
+            if offset % cluster_size != 0 || offset > i64::MAX as u64 - (64 << 20) {
+                return corrupt(field, offset);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that a file of `length` bytes holds the L1 and the refcount table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] if it does not.
+    pub fn check_file_length(&self, length: u64) -> Result<(), Error> {
+        let l1_bytes = 8 * u64::from(self.l1_entries);
+        let table_bytes = u64::from(self.refcount_table_clusters) << self.cluster_bits;
+        for (what, start, bytes) in [
+            ("the L1 table", self.l1_offset, l1_bytes),
+            (
+                "the refcount table",
+                self.refcount_table_offset,
+                table_bytes,
+            ),
+        ] {
+            check_end(what, start.saturating_add(bytes), length)?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks what QEMU checks of extensions when it opens an image. Those that do not count,
+/// because another of their type follows, must be good too.
+pub(crate) fn check_extensions(header: &Header) -> Result<(), Error> {
+    let is_luks = header.encryption_format() == Some("luks");
+    let mut has_luks_header = false;
+    for Extension { kind, data } in &header.extensions {
+        let length = data.len() as u64;
+        match *kind {
+            Extension::BACKING_FORMAT if data.len() > MAX_FORMAT => {
+                return corrupt("length of the backing file's format", length);
+            }
+            Extension::CRYPTO_HEADER => {
+                if data.len() != CRYPTO_HEADER || !is_luks {
+                    return corrupt("length of the encryption header extension", length);
+                }
+                let offset = BE::read_u64(data);
+                if offset % header.cluster_size() != 0 {
+                    return corrupt("offset of the encryption header", offset);
+                }
+                has_luks_header = true;
+            }
+            Extension::BITMAPS => bitmap_directory::check_extension(header, data)?,
+            _ => {}
+        }
+    }
+    match is_luks && !has_luks_header {
+        true => corrupt(
+            "crypt_method without an encryption header",
+            header.encryption,
+        ),
+        false => Ok(()),
+    }
+}

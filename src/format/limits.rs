@@ -1,0 +1,13 @@
+//! Limits that hold where an image is made and where it is read.
+
+/// QEMU's limit (`block/qcow2.h`, `QCOW_MAX_L1_SIZE`), in entries of 8 bytes.
+pub(crate) const MAX_L1_ENTRIES: u64 = (32 << 20) / 8;
+/// The specification's limit, in bytes.
+pub(crate) const MAX_BACKING_NAME: usize = 1023;
+/// QEMU's limit (`block/qcow2.h`, `QCOW_MAX_SNAPSHOTS`); the specification has none.
+pub(crate) const MAX_SNAPSHOTS: u32 = 65536;
+
+pub(crate) fn bytes_mapped_by_l2_table(cluster_size: u64, extended_l2: bool) -> u64 {
+    let entry_size = if extended_l2 { 16 } else { 8 };
+    cluster_size * (cluster_size / entry_size)
+}
