@@ -4,6 +4,8 @@ mod cli;
 
 use std::process::ExitCode;
 
+use crate::cli::failure::Failure;
+
 fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -11,7 +13,7 @@ fn main() -> ExitCode {
             // One line whatever a file or a library puts into its message.
             let message = format!("{error:#}").replace('\n', " ");
             eprintln!("qcow2-overlay: {message}");
-            ExitCode::from(error.downcast_ref().map_or(1, |f: &cli::Failure| f.status))
+            ExitCode::from(error.downcast_ref().map_or(1, |f: &Failure| f.status))
         }
     }
 }

@@ -8,7 +8,8 @@ use anyhow::{bail, Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
 use qcow2_overlay::{chain, create_file, parse_size, FreshDisk, Layout, Record, SECTOR};
 
-use super::{create, describe, print, usage};
+use crate::cli::failure::usage;
+use crate::cli::output::{cannot_write, describe, existing, print, say};
 
 pub fn command() -> Command {
     let path = value_parser!(PathBuf);
@@ -72,7 +73,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         disk.options = disk.options.virtual_size(size);
     }
     let layout = Layout::new(&disk.options)?;
-    let existing = create::existing(matches);
+    let existing = existing(matches);
     if let Ok(found) = fs::metadata(file) {
         if disk.overlay.iter().any(|image| image.is_file(&found)) {
             bail!("{file:?} is in the chain of {overlay:?}; give another path");
@@ -86,11 +87,11 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
                 return print(&format!("{file:?} is there already: {what}\n"));
             }
             check_record_of(file)?;
-            Err(create::cannot_write(file, error))
+            Err(cannot_write(file, error))
         }
-        written => written.map_err(|error| create::cannot_write(file, error)),
+        written => written.map_err(|error| cannot_write(file, error)),
     }?;
-    create::say(file, &format!("Wrote {file:?}: {what}\n"))
+    say(file, &format!("Wrote {file:?}: {what}\n"))
 }
 
 /// Says more of a disk that is in the way if it is of no use any more.

@@ -9,13 +9,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
-use qcow2_overlay::{
-    chain, check_fit, create_file, protocol, resolve, Existing, ImageInfo, Layout, Options, SECTOR,
-};
+use qcow2_overlay::{chain, check_fit, protocol, resolve, ImageInfo, Layout, Options, SECTOR};
 use rustix::fs::{fcntl_getfl, fstat, OFlags};
 
-use super::request::Request;
-use super::{describe, print};
+use crate::cli::output::{describe, existing, say, write};
+use crate::cli::request::Request;
 
 const OPTIONS_HELP: &str = "\
 Options for -o, separated by commas (a comma in a value is written twice):
@@ -138,33 +136,6 @@ fn check_is_open(stdout: io::Stdout) -> Result<()> {
         true => bail!("standard output is closed; give the name of a file, or redirect it"),
         false => Ok(()),
     }
-}
-
-/// What `--force` says of a file that is there.
-pub fn existing(matches: &ArgMatches) -> Existing {
-    match matches.get_flag("force") {
-        true => Existing::Replace,
-        false => Existing::Keep,
-    }
-}
-
-/// [`create_file`] with messages for a command line.
-pub fn write(file: &Path, layout: &Layout, existing: Existing) -> Result<()> {
-    create_file(file, layout, existing).map_err(|error| cannot_write(file, error))
-}
-
-pub fn cannot_write(file: &Path, error: io::Error) -> anyhow::Error {
-    match error.kind() {
-        io::ErrorKind::AlreadyExists => anyhow::anyhow!("{file:?} exists; --force replaces it"),
-        _ => anyhow::Error::new(error).context(format!("cannot write {file:?}")),
-    }
-}
-
-/// Prints what was done, which was to write `file`; an error leaves no file.
-pub fn say(file: &Path, text: &str) -> Result<()> {
-    print(text).inspect_err(|_| {
-        let _ = fs::remove_file(file); // the error is the one that counts
-    })
 }
 
 impl Request {

@@ -2,7 +2,7 @@
 
 use qcow2_overlay::{Bitmap, Header, Version};
 
-use super::info::{lossy, Described};
+use crate::cli::described::{lossy, Described};
 
 /// A value, for one order and two spellings: text and JSON.
 pub enum Detail {

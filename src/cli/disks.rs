@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use qcow2_overlay::{Existing, FreshDisk, ImageInfo, Layout};
 
-use super::blockdev::blockdev;
-use super::{create, usage};
+use crate::cli::blockdev::blockdev;
+use crate::cli::failure::usage;
+use crate::cli::output;
 
 /// A disk that is asked for.
 pub struct Request {
@@ -86,7 +87,7 @@ pub fn write_disks(directory: &Path, requests: &[Request]) -> Result<Vec<Disk>> 
         let path = directory.join(format!("{name}.qcow2"));
         let version = layout.header().version;
         let blockdev = blockdev(name, &path, version, &fresh.beneath).with_context(about)?;
-        create::write(&path, &layout, Existing::Keep)?;
+        output::write(&path, &layout, Existing::Keep)?;
         Ok(Disk {
             name: name.clone(),
             path,

@@ -7,7 +7,7 @@ use std::path::{self, Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Command;
 
-use super::usage;
+use crate::cli::failure::usage;
 
 /// Set by the rules for `bazel run //pkg:overlay -- PATH`: the name of the image
 /// beside the executable, which is a link to this program. The arguments are then

@@ -4,17 +4,18 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 
 use anyhow::{Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
 use tempfile::TempDir;
 
-use super::child::{end_like, Waiter};
-use super::disks::{check_names, write_disks, Request};
-use super::keep::{self, Keep};
-use super::Failure;
+use crate::cli::child::{end_like, Waiter};
+use crate::cli::disks::{check_names, write_disks, Request};
+use crate::cli::failure::Failure;
+use crate::cli::keep::{self, Keep};
+use crate::cli::places::{make_directory, variable};
 
 /// What is to be done, from the command line or from a test rule.
 pub struct Job {
@@ -144,22 +145,10 @@ pub fn start(mut job: Job) -> Result<()> {
     end_like(status)
 }
 
-/// An environment variable that is set and not empty.
-pub fn variable(name: &str) -> Option<PathBuf> {
-    env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
-}
-
 /// A fresh directory that nobody else can enter.
 fn private_directory(test_directory: Option<PathBuf>) -> Result<TempDir> {
     let parent = test_directory.unwrap_or_else(env::temp_dir);
     make_directory(tempfile::Builder::new().prefix("qcow2-"), &parent)
-}
-
-pub fn make_directory(builder: &tempfile::Builder, parent: &Path) -> Result<TempDir> {
-    let made = builder.tempdir_in(parent);
-    made.context("cannot make a directory for the disks")
 }
 
 /// The exit status is the one shells, env(1) and timeout(1) give.

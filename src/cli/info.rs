@@ -5,40 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
-use qcow2_overlay::{chain, Bitmap, Extension, Header, ImageInfo, Record, Snapshot};
+use qcow2_overlay::{chain, ImageInfo};
 use serde_json::Value;
 
-use super::info_json::to_json;
-use super::info_text::to_text;
-use super::print;
-
-/// An image and what its header refers to.
-pub struct Described {
-    pub image: ImageInfo,
-    pub snapshots: Vec<Snapshot>,
-    pub bitmaps: Vec<Bitmap>,
-    /// What the record in the image says of its bases, or why that cannot be known.
-    pub record: Result<Record, String>,
-}
-
-impl Described {
-    fn new(image: ImageInfo) -> Result<Self> {
-        let about = || format!("{:?}", image.path);
-        let snapshots = image.snapshots().with_context(about)?;
-        let bitmaps = image.bitmaps().with_context(about)?;
-        let has_record = |header: &Header| header.extension(Extension::BASE_STAMPS).is_some();
-        let record = match image.header.as_ref().is_some_and(has_record) {
-            true => chain(&image.path, Some(image.format)).map(|images| Record::of(&images)),
-            false => Ok(Record::Missing),
-        };
-        Ok(Described {
-            image,
-            snapshots,
-            bitmaps,
-            record: record.map_err(|error| error.to_string()),
-        })
-    }
-}
+use crate::cli::described::Described;
+use crate::cli::info_json::to_json;
+use crate::cli::info_text::to_text;
+use crate::cli::output::print;
 
 pub fn command() -> Command {
     Command::new("info")
@@ -109,21 +82,5 @@ fn neutral(error: io::Error) -> io::Error {
             io::Error::other(format!("it is a {format} image, neither raw nor qcow2"))
         }
         _ => error,
-    }
-}
-
-pub fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// The path of the backing file, or its name where that is no file's.
-pub fn full_backing_name(image: &ImageInfo) -> String {
-    let name = image
-        .header
-        .as_ref()
-        .and_then(|h| h.backing_name.as_deref());
-    match &image.backing_path {
-        Some(path) => path.to_string_lossy().into_owned(),
-        None => lossy(name.unwrap_or_default()),
     }
 }

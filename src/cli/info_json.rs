@@ -3,8 +3,8 @@
 use qcow2_overlay::{Header, Record, Snapshot, SECTOR};
 use serde_json::{json, Map, Value};
 
-use super::details::{details, Detail, Details};
-use super::info::{full_backing_name, lossy, Described};
+use crate::cli::described::{full_backing_name, lossy, Described};
+use crate::cli::details::{details, Detail, Details};
 
 pub fn to_json(described: &Described) -> Value {
     let image = &described.image;

@@ -2,8 +2,8 @@
 
 use qcow2_overlay::{human_size, Header, Record, Snapshot, SECTOR};
 
-use super::details::{details, Detail};
-use super::info::{full_backing_name, lossy, Described};
+use crate::cli::described::{full_backing_name, lossy, Described};
+use crate::cli::details::{details, Detail};
 
 pub fn to_text(described: &Described) -> String {
     let image = &described.image;

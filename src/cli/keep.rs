@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use super::disks::Disk;
-use super::exec::{make_directory, variable};
+use crate::cli::disks::Disk;
+use crate::cli::places::{make_directory, variable};
 
 const OUTPUTS: &str = "TEST_UNDECLARED_OUTPUTS_DIR";
 

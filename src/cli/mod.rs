@@ -4,46 +4,28 @@ mod blockdev;
 mod child;
 mod clone;
 mod create;
+mod described;
 mod details;
 mod disks;
 mod environment;
 mod exec;
+pub mod failure;
 mod info;
 mod info_json;
 mod info_text;
 mod keep;
+mod output;
+mod places;
 mod request;
 mod runfiles;
 mod runner;
 
-use std::fmt;
-use std::io::{self, Write};
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::Command;
-use qcow2_overlay::{human_size, Layout};
 
-/// An error that has another exit status than 1.
-#[derive(Debug)]
-pub struct Failure {
-    pub status: u8,
-    message: String,
-}
-
-impl std::error::Error for Failure {}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-/// A command line that cannot be understood.
-fn usage(problem: impl fmt::Display) -> anyhow::Error {
-    let message = problem.to_string();
-    anyhow::Error::new(Failure { status: 2, message })
-}
+use crate::cli::failure::usage;
+use crate::cli::output::print;
 
 fn command() -> Command {
     Command::new("qcow2-overlay")
@@ -93,32 +75,6 @@ fn explain(error: &clap::Error) -> Result<()> {
             let line = words.join(" ");
             let line = line.strip_prefix("error: ").unwrap_or(&line);
             Err(usage(format!("{line}; --help shows the usage")))
-        }
-    }
-}
-
-/// Writes to standard output; unlike `print!` without a panic when that is closed.
-fn print(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes());
-    written
-        .and_then(|()| stdout.flush())
-        .context("standard output")
-}
-
-/// What an image is, in a few words: `1 GiB overlay of "node.img" (raw)`.
-fn describe(layout: &Layout) -> String {
-    let header = layout.header();
-    let size = human_size(header.virtual_size);
-    match &header.backing_name {
-        None => format!("{size} blank disk"),
-        Some(name) => {
-            let name = String::from_utf8_lossy(name);
-            let format = header.backing_format().unwrap_or(b"format not recorded");
-            format!(
-                "{size} overlay of {name:?} ({})",
-                String::from_utf8_lossy(format)
-            )
         }
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::ArgMatches;
 use qcow2_overlay::{parse_size, Format, OptionList};
 
-use super::usage;
+use crate::cli::failure::usage;
 
 /// The arguments of `create` in their own types.
 pub struct Request {

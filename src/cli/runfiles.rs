@@ -11,7 +11,7 @@ use std::path::{self, Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::exec::variable;
+use crate::cli::places::variable;
 
 pub enum Runfiles {
     Directory {

@@ -7,10 +7,10 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
-use super::disks::Request;
-use super::exec::Job;
-use super::keep::Keep;
-use super::runfiles::Runfiles;
+use crate::cli::disks::Request;
+use crate::cli::exec::Job;
+use crate::cli::keep::Keep;
+use crate::cli::runfiles::Runfiles;
 
 /// Set by the rule: a JSON object with
 /// - `command`: the runfiles path of the executable, which gets all arguments;

@@ -1,0 +1,62 @@
+//! What commands write: an image, and what they say of it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::ArgMatches;
+use qcow2_overlay::{create_file, human_size, Existing, Layout};
+
+/// Writes to standard output; unlike `print!` without a panic when that is closed.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes());
+    written
+        .and_then(|()| stdout.flush())
+        .context("standard output")
+}
+
+/// What an image is, in a few words: `1 GiB overlay of "node.img" (raw)`.
+pub fn describe(layout: &Layout) -> String {
+    let header = layout.header();
+    let size = human_size(header.virtual_size);
+    match &header.backing_name {
+        None => format!("{size} blank disk"),
+        Some(name) => {
+            let name = String::from_utf8_lossy(name);
+            let format = header.backing_format().unwrap_or(b"format not recorded");
+            format!(
+                "{size} overlay of {name:?} ({})",
+                String::from_utf8_lossy(format)
+            )
+        }
+    }
+}
+
+/// What `--force` says of a file that is there.
+pub fn existing(matches: &ArgMatches) -> Existing {
+    match matches.get_flag("force") {
+        true => Existing::Replace,
+        false => Existing::Keep,
+    }
+}
+
+/// [`create_file`] with messages for a command line.
+pub fn write(file: &Path, layout: &Layout, existing: Existing) -> Result<()> {
+    create_file(file, layout, existing).map_err(|error| cannot_write(file, error))
+}
+
+pub fn cannot_write(file: &Path, error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => anyhow::anyhow!("{file:?} exists; --force replaces it"),
+        _ => anyhow::Error::new(error).context(format!("cannot write {file:?}")),
+    }
+}
+
+/// Prints what was done, which was to write `file`; an error leaves no file.
+pub fn say(file: &Path, text: &str) -> Result<()> {
+    print(text).inspect_err(|_| {
+        let _ = fs::remove_file(file); // the error is the one that counts
+    })
+}
