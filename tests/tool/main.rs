@@ -6,6 +6,7 @@ mod common;
 mod create;
 mod exec;
 mod fit;
+mod floors;
 mod info;
 mod keep;
 mod reference;
