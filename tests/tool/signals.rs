@@ -4,8 +4,16 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::common::{tool, Run};
+use crate::common::{tool, Dir, Run};
 use crate::exec::{by_hand, in_bazel, left, overlay, shell, started_by};
+
+/// The tool, run by hand with these signals as they are by default: what a shell starts in the
+/// background ignores INT and QUIT, what nohup(1) starts HUP.
+fn with_signals(signals: &str, dir: &Dir, arguments: &[&str]) -> Command {
+    let (option, tool) = (format!("--default-signal={signals}"), tool());
+    let starter = ["env", &option, tool.to_str().expect("UTF-8")];
+    started_by(dir, &starter, arguments)
+}
 
 /// Starts a command and waits for its first line, `ready`.
 pub fn start(command: &mut Command) -> (Child, BufReader<impl Read>) {
@@ -30,7 +38,7 @@ fn a_signal_reaches_the_command_and_nothing_is_left() {
     for signal in ["TERM", "HUP", "USR1", "USR2"] {
         let dir = overlay();
         let script = format!("trap 'echo got it; exit 9' {signal}; {WAIT}");
-        let (mut child, mut stdout) = start(&mut by_hand(&dir, &shell(&script)));
+        let (mut child, mut stdout) = start(&mut with_signals(signal, &dir, &shell(&script)));
         assert_eq!(left(&dir), 1);
         send(signal, &child);
         let mut rest = String::new();
@@ -46,11 +54,7 @@ fn signals_of_the_terminal_are_left_to_the_command() {
     for signal in ["INT", "QUIT"] {
         let dir = overlay();
         let script = format!("trap 'exit 9' TERM; {WAIT}");
-        // What a shell starts in the background ignores them.
-        let tool = tool();
-        let starter = ["env", "--default-signal=INT,QUIT"];
-        let starter = [&starter[..], &[tool.to_str().expect("UTF-8")]].concat();
-        let (mut child, _stdout) = start(&mut started_by(&dir, &starter, &shell(&script)));
+        let (mut child, _stdout) = start(&mut with_signals(signal, &dir, &shell(&script)));
         send(signal, &child);
         std::thread::sleep(std::time::Duration::from_millis(100));
         assert_eq!(child.try_wait().expect("a status"), None, "{signal}");
