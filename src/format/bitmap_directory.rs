@@ -1,5 +1,6 @@
 //! The bitmap directory of an image.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Seek};
 
 use byteorder::{BigEndian as BE, ByteOrder};
@@ -60,10 +61,11 @@ impl Bitmap {
             table.align();
         }
         require(table.position() == size, "bitmap_directory_size", size)?;
+        let mut names = HashSet::new();
         for (index, bitmap) in bitmaps.iter().enumerate() {
+            let is_new = names.insert(&bitmap.name);
             if !bitmap.in_use {
                 bitmap_table::check(reader, header, bitmap)?;
-                let is_new = bitmaps[..index].iter().all(|b| b.name != bitmap.name);
                 require(
                     is_new,
                     "number of a bitmap with the name of another",
