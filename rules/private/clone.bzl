@@ -1,7 +1,7 @@
 """The rule of `<name>.clone`, which `bazel run` starts to write a private disk."""
 
 load(":providers.bzl", "Qcow2Info")
-load(":toolchain.bzl", "TOOLCHAIN_TYPE")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool")
 
 visibility("//rules/private")
 
@@ -10,9 +10,7 @@ def _qcow2_clone_impl(ctx):
 
     # It runs on the machine that builds, whatever the target platform is. The tool finds the
     # image beside this link.
-    executable = ctx.actions.declare_file(ctx.label.name)
-    tool = ctx.toolchains[TOOLCHAIN_TYPE].exec_tool
-    ctx.actions.symlink(output = executable, target_file = tool.executable, is_executable = True)
+    executable = link_to_tool(ctx, ctx.toolchains[TOOLCHAIN_TYPE].exec_tool.executable)
     return [
         DefaultInfo(
             executable = executable,

@@ -1,12 +1,11 @@
 """The tool of the toolchain as targets: to be run, and for rules that know no toolchains."""
 
-load(":toolchain.bzl", "TOOLCHAIN_TYPE", "target_tool")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool", "target_tool")
 
 visibility("//rules")
 
 def _current_tool_impl(ctx):
-    executable = ctx.actions.declare_file(ctx.label.name)
-    ctx.actions.symlink(output = executable, target_file = target_tool(ctx), is_executable = True)
+    executable = link_to_tool(ctx, target_tool(ctx))
     return [DefaultInfo(executable = executable, files = depset([executable]))]
 
 current_tool = rule(

@@ -3,7 +3,7 @@
 load(":disks.bzl", "images_of_disks")
 load(":environment.bzl", "ExecutableEnvironmentInfo", "executable_environment", "expanded")
 load(":errors.bzl", "rule_error", "shown")
-load(":toolchain.bzl", "TOOLCHAIN_TYPE", "target_tool")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool", "target_tool")
 
 visibility("//rules/private")
 
@@ -50,8 +50,7 @@ def _qcow2_test_impl(ctx):
     })
 
     # The tool is the test: it makes the disks and becomes the executable.
-    executable = ctx.actions.declare_file(ctx.label.name)
-    ctx.actions.symlink(output = executable, target_file = target_tool(ctx), is_executable = True)
+    executable = link_to_tool(ctx, target_tool(ctx))
 
     runfiles = ctx.runfiles(
         files = [command] + ctx.files.data,

@@ -73,6 +73,20 @@ def qcow2_toolchain(name, tool, **kwargs):
     """
     toolchain_of_tools(name = name, exec_tool = tool, target_tool = tool, **kwargs)
 
+def link_to_tool(ctx, tool):
+    """Declares the executable of a rule: a link to the tool, with no process in between.
+
+    Args:
+      ctx: the context of the rule; the link is named after it.
+      tool: the File of the tool.
+
+    Returns:
+      The File of the link.
+    """
+    executable = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.symlink(output = executable, target_file = tool, is_executable = True)
+    return executable
+
 def target_tool(ctx):
     """The tool that runs beside a target, on the target platform.
 
