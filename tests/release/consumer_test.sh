@@ -4,7 +4,7 @@
 set -euo pipefail
 # shellcheck source=SCRIPTDIR/../bazel/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../bazel/lib.sh"
-trap 'consumer shutdown >/dev/null 2>&1 || true; chmod -R u+w "$work"; rm -rf "$work"' EXIT
+trap finish EXIT
 
 platform=linux_$(uname -m)
 readonly platform dist=$work/dist consumer=$work/consumer registry=$work/registry
@@ -41,7 +41,7 @@ END
 
 # A new workspace that uses version "$1": what the registry tests, with nothing overridden.
 new_consumer() {
-  consumer shutdown >/dev/null 2>&1 || true
+  bazel shutdown >/dev/null 2>&1 || true
   chmod -R u+w "$consumer" "$work/output" 2>/dev/null || true
   rm -rf "$consumer" "$work/output"
   cp -r "$root/tests/bcr" "$consumer"
@@ -54,23 +54,22 @@ END
   echo "common --registry=file://$registry" >>"$consumer/.bazelrc"
 }
 
-consumer() { (cd "$consumer" && "$root/bazelw" --output_user_root="$work/output" "$@"); }
-consumer_must() { consumer "$@" >"$work/log" 2>&1 || { cat "$work/log"; fail "bazel $*"; }; }
-consumer_must_fail() { if consumer "$@" >"$work/log" 2>&1; then cat "$work/log"; fail "bazel $*"; fi; }
+# Bazel in that workspace, in place of the one of lib.sh.
+bazel() { (cd "$consumer" && "$root/bazelw" --output_user_root="$work/output" "$@"); }
 
 # What was fetched.
 repositories() { ls "$work"/output/*/external; }
 
 # What images and tests need compiled: the name of each target, and the file that comes of it.
 compiled() {
-  consumer aquery 'mnemonic(Rustc, deps(//:all))' "$@" >"$work/rustc" 2>"$work/log" || { cat "$work/log"; fail "aquery"; }
+  bazel aquery 'mnemonic(Rustc, deps(//:all))' "$@" >"$work/rustc" 2>"$work/log" || { cat "$work/log"; fail "aquery"; }
   sed -nE 's/^ *(Target|Outputs): //p' "$work/rustc" | paste - -
 }
 
 the_first_overlay_needs_no_rust() {
   new_consumer 1.0.0
   SECONDS=0
-  consumer_must build //:node
+  must build //:node
   echo "The first overlay, from nothing: $SECONDS s"
   [[ $(head -c 4 "$consumer/bazel-bin/node.qcow2") == $'QFI\xfb' ]] || fail "no image"
   grep -q "qcow2_overlay_$platform" <(repositories) || fail "the tool was not fetched"
@@ -81,10 +80,10 @@ the_first_overlay_needs_no_rust() {
 }
 
 tests_and_bazel_run_need_no_rust_either() {
-  consumer_must test //...
+  must test //...
   grep -qE '^//:disks_test +PASSED' "$work/log" || fail "not tested"
-  consumer_must run //:node.clone -- "$work/disk.qcow2"
-  consumer_must run @rules_qcow2//:qcow2-overlay -- info "$work/disk.qcow2"
+  must run //:node.clone -- "$work/disk.qcow2"
+  must run @rules_qcow2//:qcow2-overlay -- info "$work/disk.qcow2"
   said "virtual size: 20 GiB"
   if repositories | grep -E 'crates|debian_rust'; then fail "these were fetched"; fi
 }
@@ -101,7 +100,7 @@ a_tool_that_was_changed_is_refused() {
   publish 1.0.1 "$work/tools/qcow2-overlay-$platform"
   echo >>"$dist/qcow2-overlay-$platform"
   new_consumer 1.0.1
-  consumer_must_fail build //:node
+  must_fail build //:node
   grep -qE "Error downloading .*/qcow2-overlay-$platform\].*: Checksum was [0-9a-f]+ but wanted" "$work/log" || fail "not said"
   [[ ! -e $consumer/bazel-bin/node.qcow2 ]] || fail "an image was made"
 }
@@ -123,8 +122,8 @@ platform(
     constraint_values = ["@platforms//os:linux", "@platforms//cpu:riscv64"],
 )
 END
-  consumer_must build //:node --platforms=//:riscv
-  consumer_must_fail build //:disks_test --platforms=//:riscv
+  must build //:node --platforms=//:riscv
+  must_fail build //:disks_test --platforms=//:riscv
   said "//:disks_test: there is no prebuilt qcow2-overlay for the target platform: build it with --@rules_qcow2//rules:tool_from_source, or register a qcow2_toolchain"
 }
 
