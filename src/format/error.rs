@@ -42,6 +42,11 @@ pub enum Error {
         /// The smallest cluster size that would allow it, if any does.
         fitting_cluster_size: Option<u64>,
     },
+    /// The image would need a refcount table of more than 8 MiB.
+    RefcountTableTooLarge {
+        /// Clusters in the whole file.
+        clusters: u64,
+    },
     /// The backing file's name is empty.
     EmptyBackingName,
     /// The backing file's name contains a NUL byte, so no file can have it.
@@ -137,6 +142,11 @@ impl fmt::Display for Error {
                     None => write!(f, ", which no cluster_size raises enough"),
                 }
             }
+            Error::RefcountTableTooLarge { clusters } => write!(
+                f,
+                "the image has {clusters} clusters, more than a refcount table can count: \
+                 a larger cluster_size or less refcount_bits would allow it"
+            ),
             Error::EmptyBackingName => write!(f, "the name of the backing file is empty"),
             Error::NulInBackingName => write!(f, "the name of the backing file has a NUL byte"),
             Error::BackingNameTooLong {

@@ -6,10 +6,10 @@ use crate::format::bitmap_directory;
 use crate::format::error::{check_end, corrupt, Error};
 use crate::format::extension::Extension;
 use crate::format::header::Header;
-use crate::format::limits::{bytes_mapped_by_l2_table, MAX_L1_ENTRIES, MAX_SNAPSHOTS};
+use crate::format::limits::{
+    bytes_mapped_by_l2_table, MAX_L1_ENTRIES, MAX_REFCOUNT_TABLE, MAX_SNAPSHOTS,
+};
 
-/// QEMU's limit (`block/qcow2.h`, `QCOW_MAX_REFTABLE_SIZE`), in bytes.
-const MAX_REFCOUNT_TABLE: u64 = 8 << 20;
 /// QEMU's limit for the name of a format (`block/qcow2.c`, `qcow2_read_extensions`).
 const MAX_FORMAT: usize = 15;
 /// Bytes of the extension that says where the LUKS header is.

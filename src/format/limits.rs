@@ -2,6 +2,8 @@
 
 /// QEMU's limit (`block/qcow2.h`, `QCOW_MAX_L1_SIZE`), in entries of 8 bytes.
 pub(crate) const MAX_L1_ENTRIES: u64 = (32 << 20) / 8;
+/// QEMU's limit (`block/qcow2.h`, `QCOW_MAX_REFTABLE_SIZE`), in bytes.
+pub(crate) const MAX_REFCOUNT_TABLE: u64 = 8 << 20;
 /// The specification's limit, in bytes.
 pub(crate) const MAX_BACKING_NAME: usize = 1023;
 /// QEMU's limit (`block/qcow2.h`, `QCOW_MAX_SNAPSHOTS`); the specification has none.
