@@ -79,7 +79,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             bail!("{file:?} is in the chain of {overlay:?}; give another path");
         }
     }
-    let what = describe(&layout);
+    let what = describe(layout.header());
     match create_file(file, &layout, existing) {
         // Whoever wrote it, perhaps just now.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -1,7 +1,7 @@
 //! `qcow2-overlay create`
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -9,23 +9,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
-use qcow2_overlay::{chain, check_fit, protocol, resolve, ImageInfo, Layout, Options, SECTOR};
+use qcow2_overlay::{chain, check_fit, ImageInfo, Layout, Options, SECTOR};
 use rustix::fs::{fcntl_getfl, fstat, OFlags};
 
+use crate::cli::backing::{backing_path, check_is_new};
+use crate::cli::option_help::OPTIONS_HELP;
 use crate::cli::output::{describe, existing, say, write};
 use crate::cli::request::Request;
 
-const OPTIONS_HELP: &str = "\
-Options for -o, separated by commas (a comma in a value is written twice):
-  compat=1.1|0.10        version of the format, also v3 or v2 [default: 1.1]
-  cluster_size=SIZE      power of two from 512 to 2M [default: 64K]
-  refcount_bits=N        1, 2, 4, 8, 16, 32 or 64 [default: 16]
-  lazy_refcounts=on|off  postpone refcount updates; needs compat=1.1 [default: off]
-  extended_l2=on|off     subclusters; needs cluster_size of at least 16K [default: off]
-  backing_file=NAME      the same as -b
-  backing_fmt=FORMAT     the same as -F
-  size=SIZE              the same as SIZE
-
+const SIZE_HELP: &str = "
 SIZE is in bytes or has a suffix K, M, G, T, P or E, and may have a fraction, as 1.5G.
 It is rounded up to 512 bytes; without it the disk is as large as the backing file's.
 
@@ -36,7 +28,7 @@ pub fn command() -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
     Command::new("create")
         .about("Writes a new image: an overlay of a backing file, or a blank disk")
-        .after_help(OPTIONS_HELP)
+        .after_help([OPTIONS_HELP, SIZE_HELP].concat())
         .arg(
             Arg::new("image-format")
                 .short('f')
@@ -123,7 +115,10 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     write(file, &layout, existing(matches))?;
     match matches.get_flag("quiet") {
         true => Ok(()),
-        false => say(file, &format!("Wrote {file:?}: {}\n", describe(&layout))),
+        false => say(
+            file,
+            &format!("Wrote {file:?}: {}\n", describe(layout.header())),
+        ),
     }
 }
 
@@ -176,13 +171,8 @@ impl Request {
                 let image = ImageInfo::read(path, self.format);
                 (path.clone(), image.map(|image| vec![image]))
             }
-            None if protocol(name.as_bytes()).is_some() => {
-                let name = name.as_bytes().to_vec();
-                bail!(qcow2_overlay::Error::BackingNameIsProtocol(name));
-            }
             None => {
-                let path = resolve(file, name.as_bytes());
-                check_exists(&path, name)?;
+                let path = backing_path(file, name)?;
                 let images = chain(&path, self.format);
                 (path, images)
             }
@@ -195,51 +185,6 @@ impl Request {
         }
         Ok(images)
     }
-}
-
-/// Says more of a backing file that is not there.
-fn check_exists(path: &Path, name: &OsStr) -> Result<()> {
-    let is_missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
-    if !fs::metadata(path).is_err_and(is_missing) {
-        return Ok(());
-    }
-    let hint = match fs::canonicalize(name) {
-        Ok(here) => format!(
-            "; the one in the current directory would be -b {:?}",
-            here.as_os_str()
-        ),
-        Err(_) => String::new(),
-    };
-    bail!(
-        "backing file {path:?} does not exist (-b is relative to the directory of the overlay){hint}"
-    )
-}
-
-/// Checks that the new image is not its own base, nor beneath that, under any name.
-fn check_is_new(file: &Path, name: &OsStr, base: &[ImageInfo]) -> Result<()> {
-    let stored = resolve(file, name.as_bytes());
-    let is_beneath = match fs::metadata(file) {
-        Ok(found) => {
-            let id = |metadata: &Metadata| (metadata.dev(), metadata.ino());
-            base.iter().any(|image| image.is_file(&found))
-                || fs::metadata(&stored).is_ok_and(|stored| id(&stored) == id(&found))
-        }
-        // Then a base that was opened is another file.
-        Err(_) => {
-            directory(file).is_some_and(|it| Some(it) == directory(&stored))
-                && file.file_name() == stored.file_name()
-        }
-    };
-    if is_beneath {
-        bail!("{file:?} is in the chain of its backing file {name:?}; give another path");
-    }
-    Ok(())
-}
-
-/// The directory that `path` is in, without symbolic links.
-fn directory(path: &Path) -> Option<PathBuf> {
-    let parent = path.parent().filter(|parent| *parent != Path::new(""));
-    fs::canonicalize(parent.unwrap_or(Path::new("."))).ok()
 }
 
 /// What a build action asks for whose inputs are the base and nothing beneath it.

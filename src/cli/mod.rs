@@ -1,8 +1,10 @@
 //! The command line: what is understood here, what is done in the modules below.
 
+mod backing;
 mod blockdev;
 mod child;
 mod clone;
+mod convert;
 mod create;
 mod described;
 mod details;
@@ -14,8 +16,10 @@ mod info;
 mod info_json;
 mod info_text;
 mod keep;
+mod option_help;
 mod output;
 mod places;
+mod progress;
 mod request;
 mod runfiles;
 mod runner;
@@ -34,6 +38,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(create::command())
+        .subcommand(convert::command())
         .subcommand(clone::command())
         .subcommand(exec::command())
         .subcommand(info::command())
@@ -51,6 +56,7 @@ pub fn run() -> Result<()> {
     };
     match matches.subcommand() {
         Some(("create", matches)) => create::run(matches),
+        Some(("convert", matches)) => convert::run(matches),
         Some(("clone", matches)) => clone::run(matches),
         Some(("exec", matches)) => exec::run(matches),
         Some(("info", matches)) => info::run(matches),
@@ -64,7 +70,7 @@ fn explain(error: &clap::Error) -> Result<()> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => print(&text),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(usage(
-            "give a subcommand: create, clone, exec or info; --help explains them",
+            "give a subcommand: create, convert, clone, exec or info; --help explains them",
         )),
         _ => {
             let lines = text

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ArgMatches;
-use qcow2_overlay::{create_file, human_size, Existing, Layout};
+use qcow2_overlay::{create_file, human_size, Existing, Header, Layout};
 
 /// Writes to standard output; unlike `print!` without a panic when that is closed.
 pub fn print(text: &str) -> Result<()> {
@@ -18,8 +18,7 @@ pub fn print(text: &str) -> Result<()> {
 }
 
 /// What an image is, in a few words: `1 GiB overlay of "node.img" (raw)`.
-pub fn describe(layout: &Layout) -> String {
-    let header = layout.header();
+pub fn describe(header: &Header) -> String {
     let size = human_size(header.virtual_size);
     match &header.backing_name {
         None => format!("{size} blank disk"),

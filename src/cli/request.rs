@@ -83,7 +83,7 @@ impl Request {
 }
 
 /// What can be said in two ways, but only once.
-fn either<T>(one: Option<T>, other: Option<T>, names: &str) -> Result<Option<T>> {
+pub fn either<T>(one: Option<T>, other: Option<T>, names: &str) -> Result<Option<T>> {
     match (&one, &other) {
         (Some(_), Some(_)) => Err(usage(format!("{names} say the same: give one of them"))),
         _ => Ok(one.or(other)),

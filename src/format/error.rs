@@ -87,6 +87,15 @@ pub enum Error {
         /// Its name, if the image has that.
         name: Option<String>,
     },
+    /// The data is encrypted, by `aes` or `luks`.
+    Encrypted(&'static str),
+    /// The data is in the external data file of this name, which can be empty.
+    ExternalData(Vec<u8>),
+    /// What should be a compressed cluster is not, or not a whole one.
+    Decompression {
+        /// Where the cluster is on the disk, in bytes.
+        offset: u64,
+    },
     /// A field has a value that the specification does not allow or QEMU refuses.
     Corrupt {
         /// The field's name in the specification, or what it is.
@@ -210,6 +219,22 @@ impl fmt::Display for Error {
                     None => Ok(()),
                 }
             }
+            Error::Encrypted(format) => write!(
+                f,
+                "its data is encrypted ({format}) and cannot be read here: decrypt it with \
+                 qemu-img convert"
+            ),
+            Error::ExternalData(name) => write!(
+                f,
+                "its data is in another file, {}, and cannot be read here: make one file of \
+                 them with qemu-img convert",
+                quoted(name)
+            ),
+            Error::Decompression { offset } => write!(
+                f,
+                "corrupt qcow2 image: the compressed cluster at byte {offset} of the disk cannot \
+                 be decompressed"
+            ),
             Error::Corrupt { field, value } => {
                 write!(f, "corrupt qcow2 image: {field} is {value} ({value:#x})")
             }

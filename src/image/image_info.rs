@@ -1,6 +1,6 @@
 //! What can be said of an image file.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ impl ImageInfo {
             header: None,
             backing_path: None,
             identity: identity(&metadata),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            modified: modified(&metadata),
         };
         if format == Format::Qcow2 {
             let header = Header::read(&mut file)?;
@@ -157,6 +157,16 @@ impl ImageInfo {
         }
     }
 
+    /// Whether `file`, which this was read from, still has its length and time.
+    pub(crate) fn is_unchanged(&self, file: &File) -> io::Result<bool> {
+        let metadata = file.metadata()?;
+        let length = match self.is_block_device {
+            true => self.file_length,
+            false => metadata.len(),
+        };
+        Ok(length == self.file_length && modified(&metadata) == self.modified)
+    }
+
     /// Whether this is the same file as `other`, under whatever name.
     pub(crate) fn is_same_file(&self, other: &Self) -> bool {
         self.identity == other.identity
@@ -170,4 +180,8 @@ impl ImageInfo {
 
 fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
+}
+
+fn modified(metadata: &Metadata) -> (i64, i64) {
+    (metadata.mtime(), metadata.mtime_nsec())
 }

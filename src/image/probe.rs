@@ -27,32 +27,48 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 /// The format that the content of `file` says, which is that at `path`, and is left at
 /// its start.
 pub(crate) fn detect(file: &mut File, path: &Path) -> io::Result<Format> {
-    match magic(file)? {
+    match detect_start(&read_start(file)?)? {
         // QEMU knows these by their name alone (`block/dmg.c`, `dmg_probe`).
-        None if path.extension().is_some_and(|end| end == "dmg") => {
+        Format::Raw if path.extension().is_some_and(|end| end == "dmg") => {
             Err(Error::ForeignFormat(DMG).into())
         }
-        None => Ok(Format::Raw),
-        Some("qcow2") => Ok(Format::Qcow2),
-        Some(format) => Err(Error::ForeignFormat(format).into()),
+        format => Ok(format),
     }
 }
 
 /// Checks that the content of `file` can be that of a raw disk. LUKS can be: a guest
 /// that encrypts a whole disk begins it so.
 pub(crate) fn check_raw(file: &mut File) -> io::Result<()> {
-    match magic(file)? {
+    match magic(&read_start(file)?) {
         None | Some(LUKS) => Ok(()),
         Some("qcow2") => Err(Error::NotRaw.into()),
         Some(format) => Err(Error::ForeignFormat(format).into()),
     }
 }
 
-/// The name of the format whose images begin like `file`, which is left at its start.
-fn magic(file: &mut File) -> io::Result<Option<&'static str>> {
+/// The format of an image that begins with `start`, its first 512 bytes.
+///
+/// # Errors
+///
+/// [`Error::ForeignFormat`] if that is neither raw nor qcow2.
+pub fn detect_start(start: &[u8]) -> Result<Format, Error> {
+    match magic(start) {
+        None => Ok(Format::Raw),
+        Some("qcow2") => Ok(Format::Qcow2),
+        Some(format) => Err(Error::ForeignFormat(format)),
+    }
+}
+
+/// The first bytes of `file`, which is left at its start.
+fn read_start(file: &mut File) -> io::Result<Vec<u8>> {
     let mut start = Vec::new();
     file.take(SECTOR).read_to_end(&mut start)?;
     file.rewind()?;
+    Ok(start)
+}
+
+/// The name of the format whose images begin like `start`.
+fn magic(start: &[u8]) -> Option<&'static str> {
     let has = |offset: usize, magic: &[u8]| {
         let found = start.get(offset..offset + magic.len());
         found == Some(magic)
@@ -76,7 +92,7 @@ fn magic(file: &mut File) -> io::Result<Option<&'static str>> {
     ];
     let found = formats.into_iter().find(|&(at, magic, _)| has(at, magic));
     let found = found.map(|(.., format)| format);
-    Ok(found.or_else(|| is_vmdk_descriptor(&start).then_some("VMDK")))
+    found.or_else(|| is_vmdk_descriptor(start).then_some("VMDK"))
 }
 
 /// Whether the first line that is neither blank nor a comment gives a version

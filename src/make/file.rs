@@ -28,6 +28,15 @@ pub enum Existing {
 /// Writes the image of `layout` to `path`. Zeros become holes: a few kilobytes on disk
 /// whatever the size.
 ///
+/// # Errors
+///
+/// As of [`write_file`].
+pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Result<()> {
+    write_file(path, existing, |file| write_sparse(file, layout))
+}
+
+/// Lets `write` fill a new file, which then is at `path`.
+///
 /// The file has no name until it is complete, so that a process that is killed leaves
 /// nothing. There are two exceptions: on a file system without nameless files it has
 /// a temporary name, and when it replaces another it has one for the time between two
@@ -35,8 +44,13 @@ pub enum Existing {
 ///
 /// # Errors
 ///
-/// Those of the file system, and as [`Existing`] says. Nothing is left behind then.
-pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Result<()> {
+/// Those of `write` and of the file system, and as [`Existing`] says. Nothing is left behind
+/// then.
+pub(crate) fn write_file<T>(
+    path: &Path,
+    existing: Existing,
+    write: impl FnOnce(&File) -> io::Result<T>,
+) -> io::Result<T> {
     if let Ok(found) = path.symlink_metadata() {
         check_existing(path, &found, existing)?;
     }
@@ -47,23 +61,23 @@ pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Resu
     let mut temporary = tempfile::Builder::new();
     temporary.prefix(".qcow2-overlay-");
     if let Ok(file) = open_nameless(directory) {
-        write_sparse(&file, layout)?;
-        let linked = link(&file, path);
-        return match &linked {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match existing {
-                Existing::Keep => linked,
-                Existing::Replace => {
-                    file.sync_all()?;
-                    let named = temporary.make_in(directory, |name| link(&file, name))?;
-                    Ok(named.persist(path).map(drop)?)
-                }
-            },
-            _ => linked,
-        };
+        let written = write(&file)?;
+        match link(&file, path) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    && existing == Existing::Replace =>
+            {
+                file.sync_all()?;
+                let named = temporary.make_in(directory, |name| link(&file, name))?;
+                named.persist(path)?;
+            }
+            linked => linked?,
+        }
+        return Ok(written);
     }
     let create = |name: &Path| File::options().write(true).create_new(true).open(name);
     let named = temporary.make_in(directory, create)?;
-    write_sparse(named.as_file(), layout)?;
+    let written = write(named.as_file())?;
     match existing {
         Existing::Keep => named.persist_noclobber(path).map(drop)?,
         Existing::Replace => {
@@ -71,7 +85,7 @@ pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Resu
             named.persist(path).map(drop)?;
         }
     }
-    Ok(())
+    Ok(written)
 }
 
 #[cfg(target_os = "linux")]

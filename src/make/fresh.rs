@@ -10,9 +10,8 @@ use crate::format::image_format::Format;
 use crate::format::options::Options;
 use crate::format::stamp::Stamp;
 use crate::image::chain::chain;
-use crate::image::fit::check_fit;
 use crate::image::image_info::ImageInfo;
-use crate::image::record::Record;
+use crate::image::usable::check_usable;
 
 /// A disk that can be written wherever one likes, because it has the absolute path of
 /// its base. Nothing is ever opened for writing here.
@@ -43,23 +42,12 @@ impl FreshDisk {
     ///
     /// As of [`chain`]: everything beneath must be there. Also when the base has
     /// changed since `overlay`, or a disk beneath it, was written and recorded that;
-    /// when an image does not fit the one beneath it, see [`check_fit`]; when a running
+    /// when an image does not fit the one beneath it, see [`check_fit`](crate::check_fit); when a running
     /// QEMU may write to one of them, by the locks that it holds; and when the base
     /// leads to other files by its real path than by the path it was found at.
     pub fn like(overlay: &Path) -> io::Result<Self> {
         let images = chain(overlay, Some(Format::Qcow2)).map_err(say_what_is_needed)?;
-        for image in &images {
-            if image.is_written()? {
-                return Err(io::Error::other(format!(
-                    "a running QEMU has {:?} open to write to it; end that first",
-                    image.path
-                )));
-            }
-        }
-        for start in 0..images.len() {
-            check_record(&images[start..])?;
-        }
-        check_fit(&images)?;
+        check_usable(&images)?;
         let top = &images[0];
         let header = top.header.as_ref().ok_or(Error::NotQcow2)?;
         let options = Options::like(header);
@@ -113,19 +101,4 @@ fn real_chain(images: &[ImageInfo]) -> io::Result<Vec<ImageInfo>> {
         image.path = real_path(&image.path)?;
     }
     Ok(real)
-}
-
-fn check_record(images: &[ImageInfo]) -> io::Result<()> {
-    let disk = &images[0].path;
-    match Record::of(images) {
-        Record::Missing | Record::Unchanged => Ok(()),
-        Record::Changed(base) => Err(io::Error::other(format!(
-            "its base {base:?} has changed since {disk:?} was written, and the two do not \
-             fit any more; write that anew from the overlay it was cloned from"
-        ))),
-        Record::Unreadable(error) => Err(io::Error::other(format!(
-            "{error} in {disk:?}, so its base may have changed; write that anew from the \
-             overlay it was cloned from"
-        ))),
-    }
 }

@@ -1,4 +1,9 @@
-//! What is made of the floors below: files and fresh disks.
+//! What is made of the floors below: files, fresh disks and conversions.
 
+pub mod convert;
+pub mod difference;
 pub mod file;
 pub mod fresh;
+pub mod output;
+pub mod packer;
+pub mod pipeline;

@@ -1,0 +1,67 @@
+//! Where the backing file of a new image is.
+
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Result};
+use qcow2_overlay::{protocol, resolve, ImageInfo};
+
+/// The path of the backing file `name` of the new image `file`; that it is there is checked.
+pub fn backing_path(file: &Path, name: &OsStr) -> Result<PathBuf> {
+    if protocol(name.as_bytes()).is_some() {
+        let name = name.as_bytes().to_vec();
+        bail!(qcow2_overlay::Error::BackingNameIsProtocol(name));
+    }
+    let path = resolve(file, name.as_bytes());
+    check_exists(&path, name)?;
+    Ok(path)
+}
+
+/// Says more of a backing file that is not there.
+fn check_exists(path: &Path, name: &OsStr) -> Result<()> {
+    let is_missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    if !fs::metadata(path).is_err_and(is_missing) {
+        return Ok(());
+    }
+    let hint = match fs::canonicalize(name) {
+        Ok(here) => format!(
+            "; the one in the current directory would be -b {:?}",
+            here.as_os_str()
+        ),
+        Err(_) => String::new(),
+    };
+    bail!(
+        "backing file {path:?} does not exist (-b is relative to the directory of the overlay){hint}"
+    )
+}
+
+/// Checks that the new image is not its own base, nor beneath that, under any name.
+pub fn check_is_new(file: &Path, name: &OsStr, base: &[ImageInfo]) -> Result<()> {
+    let stored = resolve(file, name.as_bytes());
+    let is_beneath = match fs::metadata(file) {
+        Ok(found) => {
+            let id = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+            base.iter().any(|image| image.is_file(&found))
+                || fs::metadata(&stored).is_ok_and(|stored| id(&stored) == id(&found))
+        }
+        // Then a base that was opened is another file.
+        Err(_) => {
+            directory(file).is_some_and(|it| Some(it) == directory(&stored))
+                && file.file_name() == stored.file_name()
+        }
+    };
+    if is_beneath {
+        bail!("{file:?} is in the chain of its backing file {name:?}; give another path");
+    }
+    Ok(())
+}
+
+/// The directory that `path` is in, without symbolic links.
+fn directory(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    fs::canonicalize(parent.unwrap_or(Path::new("."))).ok()
+}

@@ -1,0 +1,297 @@
+//! `qcow2-overlay convert`
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Cursor, IsTerminal, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Context, Result};
+use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
+use qcow2_overlay::{
+    chain, detect_start, human_size, Conversion, Converted, Format, ImageInfo, OptionList, Source,
+    SECTOR,
+};
+
+use crate::cli::backing::{backing_path, check_is_new};
+use crate::cli::failure::usage;
+use crate::cli::option_help::OPTIONS_HELP;
+use crate::cli::output::{cannot_write, describe, existing, say};
+use crate::cli::progress::Progress;
+use crate::cli::request::either;
+
+const HELP: &str = "
+The same content and options give the same bytes, whatever the format and the layout of
+SOURCE. Zeros are left out. SOURCE - is a raw disk from standard input:
+
+  zstd -dc disk.raw.zst | qcow2-overlay convert -f raw - disk.qcow2
+
+With -B the result is an overlay that holds only what differs from NAME, which is relative
+to the directory of FILE. -o size=SIZE makes the disk larger than that of SOURCE.";
+
+pub fn command() -> Command {
+    let flag = |name: &'static str| Arg::new(name).action(ArgAction::SetTrue);
+    let format = |name: &'static str| {
+        Arg::new(name)
+            .value_name("FORMAT")
+            .value_parser(["raw", "qcow2"])
+    };
+    Command::new("convert")
+        .about("Writes an image with the content of another, or of a chain, in one file")
+        .after_help([OPTIONS_HELP, HELP].concat())
+        .arg(
+            format("source-format")
+                .short('f')
+                .help("Format of SOURCE [default: what its content says]"),
+        )
+        .arg(
+            format("target-format")
+                .short('O')
+                .default_value("qcow2")
+                .help("Format of FILE"),
+        )
+        .arg(
+            Arg::new("backing")
+                .short('B')
+                .value_name("NAME")
+                .allow_hyphen_values(true)
+                .value_parser(value_parser!(OsString))
+                .help("Backing file, relative to the directory of FILE; stored as it is"),
+        )
+        .arg(
+            format("backing-format")
+                .short('F')
+                .help("Format of the backing file [default: what its content says]"),
+        )
+        .arg(
+            Arg::new("probe")
+                .long("probe")
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .help("Open PATH as the backing file, which is at NAME later"),
+        )
+        .arg(
+            Arg::new("options")
+                .short('o')
+                .value_name("OPTION=VALUE,...")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(OsString))
+                .help("Options of FILE, see below"),
+        )
+        .arg(flag("progress").short('p').help("Show how far it has come"))
+        .arg(
+            flag("force")
+                .long("force")
+                .help("Replace FILE if it exists"),
+        )
+        .arg(flag("quiet").short('q').help("Do not say what was written"))
+        .arg(
+            Arg::new("source")
+                .value_name("SOURCE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("The image to read; - is a raw disk from standard input"),
+        )
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("The image to write"),
+        )
+}
+
+/// The arguments in their own types.
+struct Request<'a> {
+    source: &'a Path,
+    source_format: Option<Format>,
+    file: &'a Path,
+    list: OptionList,
+    target_format: Format,
+    backing: Option<OsString>,
+    backing_format: Option<Format>,
+    probe: Option<&'a PathBuf>,
+}
+
+pub fn run(matches: &ArgMatches) -> Result<()> {
+    let request = Request::new(matches)?;
+    let file = request.file;
+    let is_stream = request.source.as_os_str() == "-";
+    let images = match is_stream {
+        true => Vec::new(),
+        false => request.open_source()?,
+    };
+    let base = request.open_base()?;
+    if let Ok(found) = fs::metadata(file) {
+        if images.iter().any(|image| image.is_file(&found)) {
+            bail!(
+                "{file:?} is in the chain of {:?}; give another path",
+                request.source
+            );
+        }
+    }
+    let conversion = request.conversion(&base);
+    let total = images.first().map(|image| image.virtual_size);
+    let progress = matches
+        .get_flag("progress")
+        .then(|| Progress::new(conversion.size.or(total)));
+    let show = |done| {
+        if let Some(progress) = &progress {
+            progress.show(done);
+        }
+    };
+    let mut stream;
+    let source = match is_stream {
+        true => {
+            stream = request.stream()?;
+            Source::Stream(&mut stream)
+        }
+        false => Source::Images(images),
+    };
+    let converted = conversion
+        .write_file(file, existing(matches), source, &base, &show)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => cannot_write(file, error),
+            _ => {
+                let about = format!("cannot convert {:?} to {file:?}", request.source);
+                anyhow::Error::new(error).context(about)
+            }
+        })?;
+    if let Some(progress) = &progress {
+        progress.finish(converted.virtual_size);
+    }
+    match matches.get_flag("quiet") {
+        true => Ok(()),
+        false => say(file, &format!("Wrote {file:?}: {}\n", what(&converted))),
+    }
+}
+
+impl<'a> Request<'a> {
+    fn new(matches: &'a ArgMatches) -> Result<Self> {
+        let path = |name: &str| matches.get_one::<PathBuf>(name).expect("clap requires it");
+        let format = |name: &str| match matches.get_one::<String>(name) {
+            Some(text) => text.parse::<Format>().map(Some).map_err(usage),
+            None => Ok(None),
+        };
+        let mut list = OptionList::default();
+        let lists = matches.get_many::<OsString>("options");
+        for options in lists.into_iter().flatten() {
+            list.add(options.as_bytes()).map_err(usage)?;
+        }
+        let backing = matches.get_one::<OsString>("backing").cloned();
+        let in_list = list.backing_file.take().map(OsString::from_vec);
+        let format_in_list = list.backing_format.take();
+        let request = Request {
+            source: path("source"),
+            source_format: format("source-format")?,
+            file: path("file"),
+            target_format: format("target-format")?.unwrap_or(Format::Qcow2),
+            backing: either(backing, in_list, "-B and -o backing_file")?,
+            backing_format: either(
+                format("backing-format")?,
+                format_in_list,
+                "-F and -o backing_fmt",
+            )?,
+            probe: matches.get_one::<PathBuf>("probe"),
+            list,
+        };
+        request.check()?;
+        Ok(request)
+    }
+
+    fn check(&self) -> Result<()> {
+        let is_about_base = self.backing_format.is_some() || self.probe.is_some();
+        if self.backing.is_none() && is_about_base {
+            return Err(usage("-F and --probe need a backing file: -B NAME"));
+        }
+        if self.target_format == Format::Raw {
+            let mut other = self.list.clone();
+            other.size = None;
+            if self.backing.is_some() || other != OptionList::default() {
+                return Err(usage(
+                    "a raw image has neither a backing file nor options other than size: leave \
+                     out -O raw",
+                ));
+            }
+        }
+        if self.file.as_os_str() == "-" {
+            return Err(usage(
+                "FILE cannot be standard output, as it is not written in order: give a name",
+            ));
+        }
+        if self.source.as_os_str() == "-" && self.source_format == Some(Format::Qcow2) {
+            return Err(usage(
+                "a qcow2 image cannot be read from standard input, as it is not read in order: \
+                 give the name of a file",
+            ));
+        }
+        Ok(())
+    }
+
+    fn open_source(&self) -> Result<Vec<ImageInfo>> {
+        chain(self.source, self.source_format).with_context(|| format!("{:?}", self.source))
+    }
+
+    fn open_base(&self) -> Result<Vec<ImageInfo>> {
+        let Some(name) = &self.backing else {
+            return Ok(Vec::new());
+        };
+        let path = match self.probe {
+            Some(path) => path.clone(),
+            None => backing_path(self.file, name)?,
+        };
+        let images = chain(&path, self.backing_format);
+        let images = images.with_context(|| format!("backing file {path:?}"))?;
+        check_is_new(self.file, name, &images)?;
+        Ok(images)
+    }
+
+    fn conversion(&self, base: &[ImageInfo]) -> Conversion {
+        let conversion = match self.target_format {
+            Format::Raw => Conversion::to_raw(),
+            Format::Qcow2 => {
+                let options = self.list.options(0);
+                Conversion::to_qcow2(match (&self.backing, base.first()) {
+                    (Some(name), Some(base)) => options.backing(name.as_bytes(), Some(base.format)),
+                    _ => options,
+                })
+            }
+        };
+        Conversion {
+            size: self.list.size,
+            ..conversion
+        }
+    }
+
+    /// Standard input, which must be a raw disk unless -f says so.
+    fn stream(&self) -> Result<impl Read + Send> {
+        let mut stdin = io::stdin();
+        if stdin.is_terminal() {
+            return Err(usage(
+                "SOURCE - is a raw disk from standard input, which is a terminal",
+            ));
+        }
+        let mut start = Vec::new();
+        stdin
+            .by_ref()
+            .take(SECTOR)
+            .read_to_end(&mut start)
+            .context("standard input")?;
+        if self.source_format.is_none() && detect_start(&start)? == Format::Qcow2 {
+            return Err(usage(
+                "standard input is a qcow2 image, which is not read in order: give the name of \
+                 a file, or -f raw if these very bytes are the disk",
+            ));
+        }
+        Ok(Cursor::new(start).chain(stdin))
+    }
+}
+
+fn what(converted: &Converted) -> String {
+    let size = human_size(converted.virtual_size);
+    match &converted.header {
+        None => format!("{size} raw disk"),
+        Some(header) if header.backing_name.is_none() => format!("{size} disk"),
+        Some(header) => describe(header),
+    }
+}

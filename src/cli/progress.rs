@@ -1,0 +1,53 @@
+//! How far a long work has come.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use qcow2_overlay::human_size;
+
+/// How often a line is printed again.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// A line on standard error that says how far a work has come, as qemu-img prints it.
+pub struct Progress {
+    /// Bytes there are to do, if that is known.
+    total: Option<u64>,
+    /// When it was printed.
+    printed: Mutex<Option<Instant>>,
+}
+
+impl Progress {
+    pub fn new(total: Option<u64>) -> Self {
+        Progress {
+            total,
+            printed: Mutex::default(),
+        }
+    }
+
+    /// Says that `done` bytes are done with.
+    pub fn show(&self, done: u64) {
+        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        if printed.is_none_or(|at| at.elapsed() >= INTERVAL) {
+            *printed = Some(Instant::now());
+            self.print(done, "\r");
+        }
+    }
+
+    /// Prints the last line, for `done` bytes.
+    pub fn finish(&self, done: u64) {
+        self.print(done, "\n");
+    }
+
+    fn print(&self, done: u64, end: &str) {
+        let text = match self.total {
+            Some(total) => {
+                let percent = 100.0 * done as f64 / total.max(done).max(1) as f64;
+                format!("    ({percent:.2}/100%){end}")
+            }
+            None => format!("    {:<12}{end}", human_size(done)),
+        };
+        // Nobody needs it so much that the work should fail.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}

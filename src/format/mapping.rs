@@ -1,0 +1,187 @@
+//! What the entries of L1 and L2 tables say.
+//!
+//! The specification's sections "L1 table entry", "Standard Cluster Descriptor",
+//! "Compressed Clusters Descriptor" and "Extended L2 Entries"; what is corrupt is so to
+//! QEMU too (`block/qcow2.h`, `qcow2_get_subcluster_type`; `block/qcow2-cluster.c`,
+//! `qcow2_get_host_offset`).
+
+use byteorder::{BigEndian as BE, ByteOrder};
+
+use crate::format::error::{corrupt, Error};
+use crate::format::header::{Header, Version};
+
+/// The bits of an entry that are an offset in the file.
+const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+/// The refcount is exactly one, so that the cluster can be written in place.
+const COPIED: u64 = 1 << 63;
+const COMPRESSED: u64 = 1 << 62;
+const ZERO: u64 = 1;
+/// Subclusters in a cluster with an extended entry.
+pub(crate) const SUBCLUSTERS: u32 = 32;
+
+/// Where the content of a part of the disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the file beneath; zeros if there is none.
+    Beneath,
+    /// Nowhere: zeros.
+    Zero,
+    /// At this byte of the file.
+    At(u64),
+    /// In a compressed cluster.
+    Compressed(Compressed),
+}
+
+impl Place {
+    /// Where what is `count` bytes further is, if all is in one place.
+    pub fn behind(self, count: u64) -> Self {
+        match self {
+            Place::At(offset) => Place::At(offset + count),
+            other => other,
+        }
+    }
+}
+
+/// Where the bytes of a compressed cluster are in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Compressed {
+    pub offset: u64,
+    /// As far as the entry tells: up to 511 bytes behind the compressed data belong to
+    /// other clusters, or are behind the end of the file.
+    pub length: usize,
+}
+
+/// How the entries of an image are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    version: Version,
+    cluster_bits: u32,
+    is_extended: bool,
+}
+
+impl Mapping {
+    pub fn new(header: &Header) -> Self {
+        Mapping {
+            version: header.version,
+            cluster_bits: header.cluster_bits,
+            is_extended: header.has_extended_l2(),
+        }
+    }
+
+    pub fn cluster_size(&self) -> u64 {
+        1 << self.cluster_bits
+    }
+
+    /// Bytes in an L2 entry.
+    pub fn entry_size(&self) -> u64 {
+        match self.is_extended {
+            true => 16,
+            false => 8,
+        }
+    }
+
+    /// Parts of a cluster that can be in different places: 32 or 1.
+    pub fn units(&self) -> u32 {
+        match self.is_extended {
+            true => SUBCLUSTERS,
+            false => 1,
+        }
+    }
+
+    /// Bytes of the disk that are all in one place: a cluster or a subcluster.
+    pub fn unit_size(&self) -> u64 {
+        self.cluster_size() / u64::from(self.units())
+    }
+
+    /// Where the L2 table is that the L1 `entry` of 8 bytes names, if any.
+    pub fn l2_table(&self, entry: &[u8]) -> Result<Option<u64>, Error> {
+        let offset = BE::read_u64(entry) & OFFSET;
+        if offset % self.cluster_size() != 0 {
+            return corrupt("offset of an L2 table", offset);
+        }
+        Ok((offset != 0).then_some(offset))
+    }
+
+    /// Where the units of a cluster are whose L2 entry is `entry`, of
+    /// [`entry_size`](Self::entry_size) bytes.
+    pub fn cluster(&self, entry: &[u8]) -> Result<Cluster, Error> {
+        let value = BE::read_u64(entry);
+        if value & COMPRESSED != 0 {
+            return Ok(Cluster::Whole(Place::Compressed(self.compressed(value))));
+        }
+        let offset = value & OFFSET;
+        if offset % self.cluster_size() != 0 {
+            return corrupt("offset of a cluster", offset);
+        }
+        let host = (offset != 0).then_some(offset);
+        if self.is_extended {
+            let bitmap = BE::read_u64(&entry[8..]);
+            let (zeros, allocated) = ((bitmap >> 32) as u32, bitmap as u32);
+            let has_nowhere = host.is_none() && allocated != 0;
+            if zeros & allocated != 0 || has_nowhere {
+                return corrupt("bitmap of an L2 entry", bitmap);
+            }
+            return Ok(Cluster::Parted {
+                host: offset,
+                zeros,
+                allocated,
+            });
+        }
+        if value & ZERO != 0 {
+            return match self.version {
+                Version::V2 => corrupt("L2 entry of a version 2 image", value),
+                Version::V3 => Ok(Cluster::Whole(Place::Zero)),
+            };
+        }
+        Ok(Cluster::Whole(host.map_or(Place::Beneath, Place::At)))
+    }
+
+    fn compressed(&self, entry: u64) -> Compressed {
+        let shift = 62 - (self.cluster_bits - 8);
+        let offset = entry & ((1 << shift) - 1);
+        let sectors = ((entry & (COMPRESSED - 1)) >> shift) + 1;
+        Compressed {
+            offset,
+            length: (sectors * 512 - offset % 512) as usize,
+        }
+    }
+}
+
+/// What an L2 entry says of its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cluster {
+    Whole(Place),
+    /// With subclusters, bit 0 of the masks being the first.
+    Parted {
+        host: u64,
+        zeros: u32,
+        allocated: u32,
+    },
+}
+
+impl Cluster {
+    /// Where the unit `index` is, of `unit_size` bytes.
+    pub fn unit(&self, index: u32, unit_size: u64) -> Place {
+        match *self {
+            Cluster::Whole(place) => place,
+            Cluster::Parted {
+                host,
+                zeros,
+                allocated,
+            } => match 1 << index {
+                bit if zeros & bit != 0 => Place::Zero,
+                bit if allocated & bit != 0 => Place::At(host + u64::from(index) * unit_size),
+                _ => Place::Beneath,
+            },
+        }
+    }
+}
+
+/// An L1 entry, or an L2 entry of a whole cluster, for what is at `offset` and has a
+/// refcount of one.
+pub(crate) fn entry_at(offset: u64) -> u64 {
+    offset | COPIED
+}
+
+/// The L2 entry, not extended, of a cluster of zeros.
+pub(crate) const ZERO_ENTRY: u64 = ZERO;

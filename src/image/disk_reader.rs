@@ -1,0 +1,274 @@
+//! Guest data: what is on the disk of an image and all beneath it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::format::compression::Decompressor;
+use crate::format::error::Error;
+use crate::format::header::Header;
+use crate::format::image_format::Format;
+use crate::format::mapping::{Compressed, Place};
+use crate::image::chain::chain;
+use crate::image::image_info::ImageInfo;
+use crate::image::layer::{Layer, Part};
+use crate::image::probe::open;
+use crate::image::storage::{OpenFile, Storage};
+
+/// Reads the disk of an image, which is never written to. Many threads can share one.
+///
+/// ```no_run
+/// use qcow2_overlay::{Content, DiskReader};
+/// let disk = DiskReader::open("node.qcow2".as_ref(), None)?;
+/// let mut offset = 0;
+/// while offset < disk.virtual_size() {
+///     let extent = disk.extent(offset, disk.depth())?;
+///     if let Content::Data { .. } = extent.content {
+///         let mut sector = [0; 512];
+///         disk.read_at(&mut sector, offset)?;
+///     }
+///     offset += extent.length;
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct DiskReader<S = OpenFile> {
+    /// The topmost first.
+    layers: Vec<Layer<S>>,
+    /// Where the images are, for messages.
+    paths: Vec<PathBuf>,
+    decompressors: Mutex<Vec<Decompressor>>,
+}
+
+/// A part of a disk that is all of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// What it is.
+    pub content: Content,
+    /// Bytes, one at least; what follows may be of the same kind.
+    pub length: u64,
+}
+
+/// What a part of a disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// In none of the images that were asked about.
+    Beneath,
+    /// Zeros that take no space.
+    Zero,
+    /// Data, which may be zeros too.
+    Data {
+        /// The image that has it, 0 being the topmost.
+        image: usize,
+        /// Where it is in the file, in bytes, unless it is compressed.
+        offset: Option<u64>,
+    },
+}
+
+impl DiskReader {
+    /// Opens the image at `path` and all beneath it; without `format` the content decides.
+    ///
+    /// # Errors
+    ///
+    /// As of [`chain`], and [`Error::Encrypted`] or [`Error::ExternalData`] for an image
+    /// whose data cannot be read here. The message names the image.
+    pub fn open(path: &Path, format: Option<Format>) -> io::Result<Self> {
+        Self::of(&chain(path, format)?)
+    }
+
+    /// Opens the images of a chain, the topmost first.
+    ///
+    /// # Errors
+    ///
+    /// As of [`open`](Self::open), and when another file has the name of one by now.
+    pub fn of(images: &[ImageInfo]) -> io::Result<Self> {
+        let mut layers = Vec::new();
+        for image in images {
+            let file = open(&image.path)?;
+            if !image.is_file(&file.metadata()?) {
+                return Err(io::Error::other(format!(
+                    "{:?} was replaced while it was read",
+                    image.path
+                )));
+            }
+            let length = image.file_length;
+            layers.push((OpenFile { file, length }, image.header.as_ref()));
+        }
+        let paths = images.iter().map(|image| image.path.clone());
+        Self::of_layers(layers, paths.collect())
+    }
+}
+
+impl<S: Storage> DiskReader<S> {
+    /// Reads what is in `images`, the topmost first: a raw image, or with a header, which
+    /// must be the one it has, a qcow2 image.
+    ///
+    /// # Errors
+    ///
+    /// As of [`DiskReader::open`].
+    pub fn new<'a>(images: impl IntoIterator<Item = (S, Option<&'a Header>)>) -> io::Result<Self> {
+        Self::of_layers(images, Vec::new())
+    }
+
+    fn of_layers<'a>(
+        images: impl IntoIterator<Item = (S, Option<&'a Header>)>,
+        paths: Vec<PathBuf>,
+    ) -> io::Result<Self> {
+        let mut reader = DiskReader {
+            layers: Vec::new(),
+            paths,
+            decompressors: Mutex::default(),
+        };
+        for (index, (storage, header)) in images.into_iter().enumerate() {
+            let layer = Layer::new(storage, header);
+            reader
+                .layers
+                .push(layer.map_err(|e| reader.in_image(index, e.into()))?);
+        }
+        match reader.layers.is_empty() {
+            true => Err(io::Error::other("there is no image")),
+            false => Ok(reader),
+        }
+    }
+
+    /// Size of the disk in bytes, a multiple of 512.
+    pub fn virtual_size(&self) -> u64 {
+        self.layers[0].virtual_size
+    }
+
+    /// How many images there are.
+    pub fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Bytes in a cluster of the topmost image, if it is qcow2.
+    pub fn cluster_size(&self) -> Option<u64> {
+        self.layers[0].cluster_size()
+    }
+
+    pub(crate) fn storage(&self, image: usize) -> &S {
+        &self.layers[image].storage
+    }
+
+    /// What the part of the disk that starts at `offset` is, as far as the `depth` topmost
+    /// images tell. Tables are read, but no data. Behind the end of an image that is
+    /// smaller than the one above there are zeros.
+    ///
+    /// # Errors
+    ///
+    /// When `offset` is not on the disk; what the system says; [`Error::Corrupt`] for an
+    /// entry of a table that has no meaning, [`Error::Truncated`] for a table or a cluster
+    /// that is behind the end of the file, where QEMU takes zeros for granted.
+    pub fn extent(&self, offset: u64, depth: usize) -> io::Result<Extent> {
+        let (place, image, length) = self.part(offset, depth, Layer::part)?;
+        let data = |offset| Content::Data { image, offset };
+        let content = match place {
+            Place::Beneath => Content::Beneath,
+            Place::Zero => Content::Zero,
+            Place::At(offset) => data(Some(offset)),
+            Place::Compressed(_) => data(None),
+        };
+        Ok(Extent { content, length })
+    }
+
+    /// Fills `buffer` with what is at `offset` of the disk.
+    ///
+    /// # Errors
+    ///
+    /// As of [`extent`](Self::extent), for any part of the range; [`Error::Decompression`].
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = offset.saturating_add(done as u64);
+            let (place, image, length) = self.part(at, self.depth(), Layer::part_to_read)?;
+            let length = length.min((buffer.len() - done) as u64) as usize;
+            let part = &mut buffer[done..done + length];
+            match place {
+                Place::Beneath | Place::Zero => part.fill(0),
+                Place::At(start) => self.layers[image]
+                    .storage
+                    .read_at(part, start)
+                    .map_err(|e| self.in_image(image, e))?,
+                Place::Compressed(compressed) => self
+                    .read_compressed(image, compressed, at, part)
+                    .map_err(|e| self.in_image(image, e))?,
+            }
+            done += length;
+        }
+        Ok(())
+    }
+
+    /// Where the content at `offset` is, in which image, and for how many bytes.
+    fn part(
+        &self,
+        offset: u64,
+        depth: usize,
+        find: impl Fn(&Layer<S>, u64) -> io::Result<Part>,
+    ) -> io::Result<(Place, usize, u64)> {
+        let size = self.virtual_size();
+        if offset >= size {
+            return Err(io::Error::other(format!(
+                "byte {offset} is behind the end of the disk, of {size} bytes"
+            )));
+        }
+        let mut length = size - offset;
+        for (image, layer) in self.layers.iter().enumerate().take(depth) {
+            if offset >= layer.virtual_size {
+                return Ok((Place::Zero, image, length));
+            }
+            let part = find(layer, offset).map_err(|e| self.in_image(image, e))?;
+            length = length.min(part.length);
+            if part.place != Place::Beneath {
+                return Ok((part.place, image, length));
+            }
+        }
+        let place = match depth < self.layers.len() {
+            true => Place::Beneath,
+            false => Place::Zero,
+        };
+        Ok((place, depth, length))
+    }
+
+    /// Fills `part`, which is in one compressed cluster, with what is at `offset` of the disk.
+    fn read_compressed(
+        &self,
+        image: usize,
+        compressed: Compressed,
+        offset: u64,
+        part: &mut [u8],
+    ) -> io::Result<()> {
+        let layer = &self.layers[image];
+        let cluster_size = layer.cluster_size().unwrap_or_default();
+        let mut bytes = vec![0; compressed.length];
+        layer.storage.read_at(&mut bytes, compressed.offset)?;
+        let lock = || {
+            self.decompressors
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let mut decompressor = lock().pop().unwrap_or_default();
+        let in_cluster = (offset % cluster_size) as usize;
+        let done = if part.len() as u64 == cluster_size {
+            decompressor.decompress(layer.compression(), &bytes, part)
+        } else {
+            let mut cluster = vec![0; cluster_size as usize];
+            let done = decompressor.decompress(layer.compression(), &bytes, &mut cluster);
+            part.copy_from_slice(&cluster[in_cluster..in_cluster + part.len()]);
+            done
+        };
+        lock().push(decompressor);
+        done.map_err(|_| {
+            let offset = offset - in_cluster as u64;
+            Error::Decompression { offset }.into()
+        })
+    }
+
+    /// Says in which image of a chain something is wrong.
+    fn in_image(&self, image: usize, error: io::Error) -> io::Error {
+        match self.paths.get(image) {
+            Some(path) if image > 0 => {
+                io::Error::new(error.kind(), format!("in {path:?}: {error}"))
+            }
+            _ => error,
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! One image of a chain: where the content of its disk is.
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::format::error::{check_end, Error};
+use crate::format::header::Header;
+use crate::format::limits::bytes_mapped_by_l2_table;
+use crate::format::mapping::{Mapping, Place};
+use crate::format::size::SECTOR;
+use crate::image::storage::Storage;
+
+/// Bytes of a table that are read and kept at once; less where a cluster is smaller.
+const SLICE: u64 = 4096;
+/// Slices that are kept.
+const MAX_SLICES: usize = 32;
+
+/// A raw or qcow2 image without what is beneath it.
+pub(crate) struct Layer<S> {
+    pub storage: S,
+    pub virtual_size: u64,
+    /// Of a qcow2 image.
+    tables: Option<Tables>,
+}
+
+/// The part of an image that starts at some byte of the disk and is in one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub place: Place,
+    /// Bytes; what follows may be in the same place too.
+    pub length: u64,
+}
+
+impl Part {
+    fn at_most(self, length: u64) -> Self {
+        Part {
+            length: self.length.min(length),
+            ..self
+        }
+    }
+}
+
+struct Tables {
+    mapping: Mapping,
+    compression: u8,
+    l1: Table,
+    bytes_per_l2: u64,
+    /// By their offset in the file.
+    slices: Mutex<Slices>,
+}
+
+impl<S: Storage> Layer<S> {
+    /// The raw image in `storage`, or with `header` the qcow2 image.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encrypted`] and [`Error::ExternalData`] for images whose data cannot be
+    /// read here, [`Error::Truncated`] for one without its L1 table.
+    pub fn new(storage: S, header: Option<&Header>) -> Result<Self, Error> {
+        let Some(header) = header else {
+            return Ok(Layer {
+                virtual_size: storage.length().next_multiple_of(SECTOR),
+                storage,
+                tables: None,
+            });
+        };
+        if let Some(format) = header.encryption_format() {
+            return Err(Error::Encrypted(format));
+        }
+        if header.has_incompatible(Header::EXTERNAL_DATA) {
+            let name = header.data_file().unwrap_or_default().to_vec();
+            return Err(Error::ExternalData(name));
+        }
+        header.check_file_length(storage.length())?;
+        let tables = Tables {
+            mapping: Mapping::new(header),
+            compression: header.compression,
+            l1: Table {
+                what: "the L1 table",
+                start: header.l1_offset,
+                length: 8 * u64::from(header.l1_entries),
+            },
+            bytes_per_l2: bytes_mapped_by_l2_table(header.cluster_size(), header.has_extended_l2()),
+            slices: Mutex::default(),
+        };
+        Ok(Layer {
+            storage,
+            virtual_size: header.virtual_size / SECTOR * SECTOR,
+            tables: Some(tables),
+        })
+    }
+
+    /// Bytes in a cluster of a qcow2 image.
+    pub fn cluster_size(&self) -> Option<u64> {
+        self.tables.as_ref().map(|t| t.mapping.cluster_size())
+    }
+
+    /// How its compressed clusters are compressed: 0 zlib, 1 zstd.
+    pub fn compression(&self) -> u8 {
+        self.tables.as_ref().map_or(0, |t| t.compression)
+    }
+
+    /// Where the content from `offset` on is, which is below the virtual size.
+    pub fn part(&self, offset: u64) -> io::Result<Part> {
+        let length = self.virtual_size - offset;
+        let part = match &self.tables {
+            Some(tables) => tables.part(&self.storage, offset)?,
+            // The rest of the last sector is behind the end of the file.
+            None if offset >= self.storage.length() => Part {
+                place: Place::Zero,
+                length,
+            },
+            None => {
+                let (is_data, end) = self.storage.data_at(offset);
+                Part {
+                    place: if is_data {
+                        Place::At(offset)
+                    } else {
+                        Place::Zero
+                    },
+                    length: end - offset,
+                }
+            }
+        };
+        Ok(part.at_most(length))
+    }
+
+    /// As [`part`](Self::part), for one who reads it anyway: the holes of a raw image, which
+    /// cost a question to the file system, count as data.
+    pub fn part_to_read(&self, offset: u64) -> io::Result<Part> {
+        match &self.tables {
+            Some(_) => self.part(offset),
+            None => Ok(Part {
+                place: Place::At(offset),
+                length: self.virtual_size - offset,
+            }),
+        }
+    }
+}
+
+impl Tables {
+    fn part(&self, storage: &impl Storage, offset: u64) -> io::Result<Part> {
+        let index = offset / self.bytes_per_l2;
+        let l1 = self.slice(storage, &self.l1, 8 * index)?;
+        let Some(start) = self.mapping.l2_table(&l1[..8])? else {
+            let entries = l1.chunks_exact(8);
+            let empty = entries.take_while(|entry| self.mapping.l2_table(entry) == Ok(None));
+            let end = (index + empty.count() as u64).saturating_mul(self.bytes_per_l2);
+            return Ok(Part {
+                place: Place::Beneath,
+                length: end - offset,
+            });
+        };
+        let cluster_size = self.mapping.cluster_size();
+        let (unit_size, entry_size) = (self.mapping.unit_size(), self.mapping.entry_size());
+        let table = Table {
+            what: "an L2 table",
+            start,
+            length: cluster_size,
+        };
+        let in_table = offset % self.bytes_per_l2 / cluster_size * entry_size;
+        let l2 = self.slice(storage, &table, in_table)?;
+
+        let first = (offset % cluster_size / unit_size) as usize;
+        let units = l2.chunks_exact(entry_size as usize).flat_map(|entry| {
+            let cluster = self.mapping.cluster(entry);
+            (0..self.mapping.units()).map(move |unit| Ok(cluster.clone()?.unit(unit, unit_size)))
+        });
+        let mut part: Option<Part> = None;
+        for place in units.skip(first) {
+            let place = place.and_then(|place| self.check(place, storage.length()));
+            match (&mut part, place) {
+                (None, Err(error)) => return Err(error.into()),
+                (None, Ok(place @ Place::Compressed(_))) => {
+                    part = Some(Part {
+                        place,
+                        length: cluster_size - offset % cluster_size,
+                    });
+                    break;
+                }
+                (None, Ok(place)) => {
+                    let skipped = offset % unit_size;
+                    part = Some(Part {
+                        place: place.behind(skipped),
+                        length: unit_size - skipped,
+                    });
+                }
+                (Some(part), Ok(place)) if place == part.place.behind(part.length) => {
+                    part.length += unit_size;
+                }
+                // What is corrupt is an error when it is asked for.
+                (Some(_), _) => break,
+            }
+        }
+        Ok(part.expect("a slice begins with the entry that was asked for"))
+    }
+
+    /// Checks that what is said to be in the file begins in it. The last cluster of a file
+    /// can be cut off: QEMU and others leave zeros at its end unwritten.
+    fn check(&self, place: Place, length: u64) -> Result<Place, Error> {
+        let start = match place {
+            Place::At(offset) => offset,
+            Place::Compressed(compressed) => compressed.offset,
+            Place::Beneath | Place::Zero => return Ok(place),
+        };
+        check_end("a cluster", start.saturating_add(1), length)?;
+        Ok(place)
+    }
+
+    /// The entries of a table from byte `position` of it on: one at least.
+    fn slice(&self, storage: &impl Storage, table: &Table, position: u64) -> io::Result<Slice> {
+        let start = position / SLICE * SLICE;
+        let offset = table.start.saturating_add(start);
+        let skipped = (position - start) as usize;
+        let kept = |slices: &Slices| slices.get(&offset).cloned();
+        // A thread that panics leaves the map as it is.
+        let lock = || self.slices.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = kept(&lock()) {
+            return Ok(Slice { bytes, skipped });
+        }
+        let length = SLICE.min(table.length - start);
+        check_end(table.what, offset.saturating_add(length), storage.length())?;
+        let mut bytes = vec![0; length as usize];
+        storage.read_at(&mut bytes, offset)?;
+        let bytes = Arc::new(bytes);
+        let mut slices = lock();
+        if slices.len() >= MAX_SLICES {
+            slices.clear();
+        }
+        slices.insert(offset, Arc::clone(&bytes));
+        Ok(Slice { bytes, skipped })
+    }
+}
+
+/// A table in the file.
+struct Table {
+    what: &'static str,
+    start: u64,
+    length: u64,
+}
+
+type Slices = HashMap<u64, Arc<Vec<u8>>>;
+
+/// Bytes of a table, of which some are skipped.
+struct Slice {
+    bytes: Arc<Vec<u8>>,
+    skipped: usize,
+}
+
+impl Deref for Slice {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.skipped..]
+    }
+}

@@ -1,0 +1,96 @@
+//! What the bytes of an image are read from: a file, or memory.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// The bytes of an image file, which many threads can read.
+pub trait Storage: Sync {
+    /// Bytes there are.
+    fn length(&self) -> u64;
+
+    /// Fills `buffer` with the bytes from `offset` on, and with zeros behind the last.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Whether there may be data at `offset`, or a hole, and where that ends: behind
+    /// `offset`, and at most at [`length`](Self::length). Only to be asked below that.
+    fn data_at(&self, _offset: u64) -> (bool, u64) {
+        (true, self.length())
+    }
+
+    /// The file that the bytes are in.
+    fn file(&self) -> Option<&File> {
+        None
+    }
+}
+
+/// A file that is open, and the length it had then.
+#[derive(Debug)]
+pub struct OpenFile {
+    pub file: File,
+    pub length: u64,
+}
+
+impl Storage for OpenFile {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.file.read_at(&mut buffer[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let end = offset + done as u64;
+        if done < buffer.len() && end < self.length {
+            return Err(io::Error::other(format!(
+                "it was cut off at byte {end} while it was read"
+            )));
+        }
+        buffer[done..].fill(0);
+        Ok(())
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    fn data_at(&self, offset: u64) -> (bool, u64) {
+        use rustix::fs::{seek, SeekFrom};
+        use rustix::io::Errno;
+
+        // A file system that knows no holes has one at the end only.
+        let found = match seek(&self.file, SeekFrom::Data(offset)) {
+            Ok(data) if data > offset => return (false, data.min(self.length)),
+            Ok(_) => seek(&self.file, SeekFrom::Hole(offset)),
+            Err(Errno::NXIO) => return (false, self.length),
+            Err(error) => Err(error),
+        };
+        let end = found.unwrap_or(self.length).min(self.length);
+        (true, if end > offset { end } else { self.length })
+    }
+
+    fn file(&self) -> Option<&File> {
+        Some(&self.file)
+    }
+}
+
+impl Storage for Vec<u8> {
+    fn length(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).map_or(self.len(), |start| start.min(self.len()));
+        let count = buffer.len().min(self.len() - start);
+        buffer[..count].copy_from_slice(&self[start..start + count]);
+        buffer[count..].fill(0);
+        Ok(())
+    }
+}

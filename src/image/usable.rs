@@ -1,0 +1,44 @@
+//! Whether the images of a chain can be used as they are now.
+
+use std::io;
+
+use crate::image::fit::check_fit;
+use crate::image::image_info::ImageInfo;
+use crate::image::record::Record;
+
+/// Checks that nothing writes to the images of a chain, the topmost first, that none has
+/// changed since a disk above it recorded it, and that they fit each other.
+///
+/// # Errors
+///
+/// When a running QEMU may write to one of them, by the locks that it holds; when a
+/// [`Record`] does not match; as of [`check_fit`].
+pub(crate) fn check_usable(images: &[ImageInfo]) -> io::Result<()> {
+    for image in images {
+        if image.is_written()? {
+            return Err(io::Error::other(format!(
+                "a running QEMU has {:?} open to write to it; end that first",
+                image.path
+            )));
+        }
+    }
+    for start in 0..images.len() {
+        check_record(&images[start..])?;
+    }
+    check_fit(images)
+}
+
+fn check_record(images: &[ImageInfo]) -> io::Result<()> {
+    let disk = &images[0].path;
+    match Record::of(images) {
+        Record::Missing | Record::Unchanged => Ok(()),
+        Record::Changed(base) => Err(io::Error::other(format!(
+            "its base {base:?} has changed since {disk:?} was written, and the two do not \
+             fit any more; write that anew from the overlay it was cloned from"
+        ))),
+        Record::Unreadable(error) => Err(io::Error::other(format!(
+            "{error} in {disk:?}, so its base may have changed; write that anew from the \
+             overlay it was cloned from"
+        ))),
+    }
+}

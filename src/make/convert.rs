@@ -1,0 +1,307 @@
+//! An image with the content of another disk.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::thread;
+
+use crate::format::header::Header;
+use crate::format::new_header::max_virtual_size;
+use crate::format::options::Options;
+use crate::format::size::SECTOR;
+use crate::image::disk_reader::DiskReader;
+use crate::image::image_info::ImageInfo;
+use crate::image::storage::{OpenFile, Storage};
+use crate::image::usable::check_usable;
+use crate::make::difference::{Candidates, Side};
+use crate::make::file::{write_file, Existing};
+use crate::make::output::{NewFile, Output};
+use crate::make::packer::{Packer, Tables};
+use crate::make::pipeline::{Input, Pipeline, Places, Stream, PART};
+
+/// More threads do not pay: they wait for the disk and for the kernel.
+const MAX_THREADS: usize = 4;
+/// The unit in which a raw image is written.
+const RAW_UNIT: u64 = 64 << 10;
+/// Bytes of a table that are made at once.
+const PIECE: usize = 64 << 10;
+
+/// Makes an image with the content of a disk. The same content and the same fields give the
+/// same bytes, whatever the source's format, layout and holes, and however many threads.
+///
+/// ```no_run
+/// use qcow2_overlay::{chain, Conversion, Existing, Options, Source};
+/// let source = Source::Images(chain("node.img".as_ref(), None)?);
+/// let conversion = Conversion::to_qcow2(Options::new(0));
+/// conversion.write_file("node.qcow2".as_ref(), Existing::Keep, source, &[], &|_| ())?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Conversion {
+    /// Options of a qcow2 image, but for the size; none for a raw one. With a backing file,
+    /// which is then given too, only what differs from that is recorded.
+    pub options: Option<Options>,
+    /// Size of the disk in bytes, rounded up to 512; by default that of the source.
+    pub size: Option<u64>,
+    /// Threads that read and write.
+    pub threads: usize,
+}
+
+/// Where the content of a disk comes from.
+pub enum Source<'a> {
+    /// The images of a chain, the topmost first.
+    Images(Vec<ImageInfo>),
+    /// The bytes of the disk, from the first to the last.
+    Stream(&'a mut (dyn Read + Send)),
+}
+
+/// What came of a conversion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Converted {
+    /// Size of the disk in bytes.
+    pub virtual_size: u64,
+    /// Of a qcow2 image.
+    pub header: Option<Header>,
+}
+
+impl Conversion {
+    /// A conversion to a qcow2 image with `options`, as large as the source.
+    pub fn to_qcow2(options: Options) -> Self {
+        Conversion {
+            options: Some(options),
+            ..Self::to_raw()
+        }
+    }
+
+    /// A conversion to a raw image, as large as the source.
+    pub fn to_raw() -> Self {
+        let threads = thread::available_parallelism();
+        Conversion {
+            options: None,
+            size: None,
+            threads: threads.map_or(1, |count| count.get().min(MAX_THREADS)),
+        }
+    }
+
+    /// Writes the image to `path`, as [`create_file`](crate::create_file) does. `base` is the
+    /// chain of the backing file, the topmost image first, or empty. `progress` is told how
+    /// many bytes of the disk are done with.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write_to`](Self::write_to) and of the file system; when an image is open in
+    /// a running QEMU that may write to it, does not fit the one beneath, or changes while it
+    /// is read. Nothing is left behind then.
+    pub fn write_file(
+        &self,
+        path: &Path,
+        existing: Existing,
+        source: Source,
+        base: &[ImageInfo],
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> io::Result<Converted> {
+        check_usable(base)?;
+        let base_reader = match base {
+            [] => None,
+            images => Some(DiskReader::of(images)?),
+        };
+        write_file(path, existing, |file| {
+            let output = NewFile::new(file);
+            let converted = match source {
+                Source::Images(images) => {
+                    check_usable(&images)?;
+                    let reader = DiskReader::of(&images)?;
+                    let depth = own_depth(&images, base);
+                    let input = From::Disk(&reader, depth);
+                    let converted = self.run(input, base_reader.as_ref(), &output, progress)?;
+                    check_unchanged(&images, &reader)?;
+                    converted
+                }
+                Source::Stream(stream) => {
+                    let input = From::Stream(stream);
+                    self.run(input, base_reader.as_ref(), &output, progress)?
+                }
+            };
+            if let Some(reader) = &base_reader {
+                check_unchanged(base, reader)?;
+            }
+            Ok(converted)
+        })
+    }
+
+    /// Writes the image to `output`, from any kind of storage. `base` is the disk of the
+    /// backing file.
+    ///
+    /// # Errors
+    ///
+    /// As of [`DiskReader::read_at`] and of `output`; [`Error`](crate::Error)s as of
+    /// [`Layout::new`](crate::Layout::new); when the size is less than that of the source
+    /// or of the base.
+    pub fn write_to<S: Storage>(
+        &self,
+        output: &impl Output,
+        source: &DiskReader<S>,
+        base: Option<&DiskReader<S>>,
+    ) -> io::Result<Converted> {
+        self.run(From::Disk(source, source.depth()), base, output, &|_| ())
+    }
+
+    fn run<S: Storage>(
+        &self,
+        from: From<S>,
+        base: Option<&DiskReader<S>>,
+        output: &impl Output,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> io::Result<Converted> {
+        let least = base.map_or(0, DiskReader::virtual_size);
+        if let From::Disk(reader, _) = from {
+            self.check_size(reader.virtual_size(), least)?;
+        }
+        let known_size = match (&from, self.size) {
+            (From::Disk(reader, _), None) => Some(reader.virtual_size()),
+            (_, size) => size.map(|size| size.next_multiple_of(SECTOR)),
+        };
+        let (places, units, cluster_size) = match &self.options {
+            None => (Places::Raw, 1, RAW_UNIT),
+            Some(options) => {
+                let options = options.clone().virtual_size(known_size.unwrap_or(0));
+                let packer = Packer::new(&options)?;
+                let units = packer.mapping().units();
+                (Places::Packed(packer), units, options.cluster_size)
+            }
+        };
+        let part = PART.max(cluster_size);
+        let pipeline = Pipeline {
+            source: match &from {
+                From::Disk(reader, _) => Some(*reader),
+                From::Stream(_) => None,
+            },
+            base,
+            output,
+            unit_size: cluster_size as usize / units as usize,
+            units,
+            threads: self.threads.max(1),
+            progress,
+        };
+        let input = match from {
+            From::Disk(reader, depth) => Input::Disk(Candidates {
+                source: Side::new(reader, depth),
+                base: base.map(|base| Side::new(base, base.depth())),
+                size: known_size.unwrap_or_default(),
+                cluster_size,
+                most: part,
+                position: 0,
+            }),
+            From::Stream(reader) => Input::Stream(Stream {
+                reader,
+                length: 0,
+                limit: known_size.unwrap_or(self.max_size()),
+                padded_to: least,
+                position: 0,
+                part,
+                is_at_end: false,
+            }),
+        };
+        let (places, length) = pipeline.run(input, places)?;
+        self.check_size(length, least)?;
+        let size = known_size.unwrap_or(length.next_multiple_of(SECTOR));
+        let header = match places {
+            Places::Packed(packer) => Some(write_tables(packer.finish(size)?, output)?),
+            Places::Raw => {
+                output.set_length(size)?;
+                None
+            }
+        };
+        progress(size);
+        Ok(Converted {
+            virtual_size: size,
+            header,
+        })
+    }
+
+    /// The most bytes that the result can have.
+    fn max_size(&self) -> u64 {
+        match &self.options {
+            Some(options) => max_virtual_size(options.cluster_size, options.extended_l2),
+            None => i64::MAX as u64,
+        }
+    }
+
+    fn check_size(&self, source: u64, base: u64) -> io::Result<()> {
+        let (size, what) = match self.size {
+            Some(size) => (size, "the size asked for"),
+            None => (source, "the size of the source"),
+        };
+        let size = size.next_multiple_of(SECTOR);
+        for (name, least) in [("the source", source), ("the backing file", base)] {
+            if size < least {
+                return Err(io::Error::other(format!(
+                    "{what} is {size} bytes, less than the {least} bytes of {name}, whose end \
+                     would be lost: give a larger one, as -o size={least} (in a BUILD file: size)"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// [`Source`] with a disk that is open, and how many of its images the base is not made of.
+enum From<'a, S> {
+    Disk(&'a DiskReader<S>, usize),
+    Stream(&'a mut (dyn Read + Send)),
+}
+
+/// How many of `images` are above those of `base`, if they are backed by these.
+fn own_depth(images: &[ImageInfo], base: &[ImageInfo]) -> usize {
+    let Some(depth) = images.len().checked_sub(base.len()) else {
+        return images.len();
+    };
+    let mut pairs = images[depth..].iter().zip(base);
+    match pairs.all(|(one, other)| one.is_same_file(other) && one.format == other.format) {
+        true => depth,
+        false => images.len(),
+    }
+}
+
+fn check_unchanged(images: &[ImageInfo], reader: &DiskReader<OpenFile>) -> io::Result<()> {
+    for (index, image) in images.iter().enumerate() {
+        if !image.is_unchanged(&reader.storage(index).file)? {
+            return Err(io::Error::other(format!(
+                "{:?} was changed while it was read",
+                image.path
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Writes what stands behind the data, and the header last.
+fn write_tables(tables: Tables, output: &impl Output) -> io::Result<Header> {
+    let Tables {
+        header,
+        last,
+        l1,
+        refcounts,
+        refcount_blocks_offset,
+    } = tables;
+    if let Some(table) = last {
+        output.write_at(&table.bytes, table.offset)?;
+    }
+    for (index, entries) in l1.chunks(PIECE / 8).enumerate() {
+        if entries.iter().any(|&entry| entry != 0) {
+            let bytes: Vec<u8> = entries.iter().flat_map(|e| e.to_be_bytes()).collect();
+            output.write_at(&bytes, header.l1_offset + (index * PIECE) as u64)?;
+        }
+    }
+    let mut done = 0;
+    while done < refcounts.counts_length() {
+        let length = (refcounts.counts_length() - done).min(PIECE as u64) as usize;
+        let counts = refcounts.counts(done, length);
+        output.write_at(&counts, refcount_blocks_offset + done)?;
+        done += length as u64;
+    }
+    let table = refcounts.table(refcount_blocks_offset);
+    output.write_at(&table, header.refcount_table_offset)?;
+    output.set_length(refcounts.clusters * header.cluster_size())?;
+    output.write_at(&header.encode(), 0)?;
+    Ok(header)
+}

@@ -1,0 +1,122 @@
+//! What of a disk is to be recorded: all of it, or what differs from another.
+
+use std::io;
+use std::ops::Range;
+
+use crate::image::disk_reader::{Content, DiskReader, Extent};
+use crate::image::storage::Storage;
+
+/// A disk, and zeros behind its end.
+pub(crate) struct Side<'a, S> {
+    pub reader: &'a DiskReader<S>,
+    /// Images that are asked for extents; see [`DiskReader::extent`].
+    depth: usize,
+    /// The last extent that was asked for, which can be costly to find, and its start.
+    last: Option<(u64, Extent)>,
+}
+
+impl<'a, S: Storage> Side<'a, S> {
+    pub fn new(reader: &'a DiskReader<S>, depth: usize) -> Self {
+        let last = None;
+        Side {
+            reader,
+            depth,
+            last,
+        }
+    }
+
+    fn extent(&mut self, offset: u64) -> io::Result<Extent> {
+        if offset >= self.reader.virtual_size() {
+            return Ok(Extent {
+                content: Content::Zero,
+                length: u64::MAX - offset,
+            });
+        }
+        let rest = |(start, extent): (u64, Extent)| {
+            let skipped = offset.checked_sub(start)?;
+            let length = extent
+                .length
+                .checked_sub(skipped)
+                .filter(|&left| left > 0)?;
+            Some(Extent { length, ..extent })
+        };
+        if let Some(extent) = self.last.and_then(rest) {
+            return Ok(extent);
+        }
+        let extent = self.reader.extent(offset, self.depth)?;
+        self.last = Some((offset, extent));
+        Ok(extent)
+    }
+}
+
+/// Fills `buffer` with what is at `offset` of a disk, or zeros behind its end.
+pub(crate) fn read_padded<S: Storage>(
+    reader: &DiskReader<S>,
+    buffer: &mut [u8],
+    offset: u64,
+) -> io::Result<()> {
+    let left = reader.virtual_size().saturating_sub(offset);
+    let length = left.min(buffer.len() as u64) as usize;
+    let (there, behind) = buffer.split_at_mut(length);
+    behind.fill(0);
+    reader.read_at(there, offset)
+}
+
+/// Finds the parts of a disk that have to be read, in order.
+pub(crate) struct Candidates<'a, S> {
+    pub source: Side<'a, S>,
+    pub base: Option<Side<'a, S>>,
+    /// Bytes of the disk, of which parts are whole clusters.
+    pub size: u64,
+    pub cluster_size: u64,
+    /// A multiple of the cluster size.
+    pub most: u64,
+    pub position: u64,
+}
+
+impl<S: Storage> Candidates<'_, S> {
+    /// Whether what starts at `offset` need not be read, and for how many bytes.
+    fn is_skipped(&mut self, offset: u64) -> io::Result<(bool, u64)> {
+        let source = self.source.extent(offset)?;
+        let (is_skipped, length) = match (source.content, &mut self.base) {
+            (Content::Beneath, _) => (true, source.length),
+            (Content::Zero, None) => (true, source.length),
+            (Content::Zero, Some(base)) => {
+                let base = base.extent(offset)?;
+                let is_zero = base.content == Content::Zero;
+                (is_zero, source.length.min(base.length))
+            }
+            (Content::Data { .. }, _) => (false, source.length),
+        };
+        Ok((is_skipped, length.min(self.size - offset)))
+    }
+
+    /// The next part to be read: whole clusters, the last of which can reach behind the end
+    /// of the disk.
+    pub fn next(&mut self) -> io::Result<Option<Range<u64>>> {
+        let mut start = self.position;
+        loop {
+            if start >= self.size {
+                self.position = self.size;
+                return Ok(None);
+            }
+            match self.is_skipped(start)? {
+                (true, length) => start += length,
+                (false, _) => break,
+            }
+        }
+        let mut end = start;
+        start -= start % self.cluster_size;
+        let most = (start + self.most).min(self.size);
+        while end < most {
+            let (is_skipped, length) = self.is_skipped(end)?;
+            if is_skipped && end + length >= end.next_multiple_of(self.cluster_size) {
+                break;
+            }
+            end += length;
+        }
+        end = end.min(most).next_multiple_of(self.cluster_size);
+        self.position = end;
+        Ok(Some(start..end))
+    }
+}

@@ -1,0 +1,156 @@
+//! Where the clusters of an image with data go: the same content has the same place.
+
+use byteorder::{BigEndian as BE, ByteOrder};
+
+use crate::format::error::Error;
+use crate::format::header::{Header, Version};
+use crate::format::limits::bytes_mapped_by_l2_table;
+use crate::format::mapping::{entry_at, Mapping, ZERO_ENTRY};
+use crate::format::new_header::new_header;
+use crate::format::options::Options;
+use crate::format::refcounts::Refcounts;
+
+/// Gives the clusters of a disk their places in a file, in the order of the disk, whose
+/// size need not be known.
+///
+/// In the file follow each other: the header cluster; each L2 table and the data clusters
+/// it maps; the L1 table; the refcount blocks; the refcount table. Every cluster has a
+/// refcount of one.
+pub(crate) struct Packer {
+    options: Options,
+    mapping: Mapping,
+    version: Version,
+    bytes_per_l2: u64,
+    /// Clusters placed so far.
+    clusters: u64,
+    /// The entries of the L1 table.
+    l1: Vec<u64>,
+    table: Option<L2Table>,
+}
+
+/// An L2 table, which is to be written when the next one begins.
+pub(crate) struct L2Table {
+    pub offset: u64,
+    pub bytes: Vec<u8>,
+    index: u64,
+}
+
+/// What is to be recorded of the units of a cluster (see [`Mapping::units`]), the first
+/// being bit 0. What is in neither is left to the file beneath.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Units {
+    pub data: u32,
+    pub zeros: u32,
+}
+
+/// What remains to be written at the end.
+pub(crate) struct Tables {
+    pub header: Header,
+    pub last: Option<L2Table>,
+    pub l1: Vec<u64>,
+    pub refcounts: Refcounts,
+    pub refcount_blocks_offset: u64,
+}
+
+impl Packer {
+    /// # Errors
+    ///
+    /// As of [`Layout::new`](crate::Layout::new).
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        let header = new_header(options)?;
+        Ok(Packer {
+            options: options.clone(),
+            mapping: Mapping::new(&header),
+            version: header.version,
+            bytes_per_l2: bytes_mapped_by_l2_table(options.cluster_size, header.has_extended_l2()),
+            clusters: 1,
+            l1: vec![0; header.l1_entries as usize],
+            table: None,
+        })
+    }
+
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// Records the cluster at `offset` of the disk, behind all those before. Returns where
+    /// its data goes, if it has some, and the L2 table that is complete now, if one is.
+    pub fn put(&mut self, offset: u64, units: Units) -> (Option<u64>, Option<L2Table>) {
+        if units == Units::default() {
+            return (None, None);
+        }
+        let index = offset / self.bytes_per_l2;
+        let complete = match &self.table {
+            Some(table) if table.index == index => None,
+            _ => {
+                let new = self.new_table(index);
+                self.table.replace(new)
+            }
+        };
+        // Version 2 has no other way to say that there are zeros.
+        let is_data = units.data != 0 || self.version == Version::V2;
+        let host = is_data.then(|| self.place());
+        let entry_size = self.mapping.entry_size() as usize;
+        let number = offset % self.bytes_per_l2 / self.mapping.cluster_size();
+        let table = self.table.as_mut().expect("a table was begun above");
+        let entry = &mut table.bytes[number as usize * entry_size..][..entry_size];
+        let is_extended = entry_size == 16;
+        let value = match host {
+            Some(host) => entry_at(host),
+            None if is_extended => 0,
+            None => ZERO_ENTRY,
+        };
+        BE::write_u64(entry, value);
+        if is_extended {
+            let bitmap = u64::from(units.zeros) << 32 | u64::from(units.data);
+            BE::write_u64(&mut entry[8..], bitmap);
+        }
+        (host, complete)
+    }
+
+    /// The tables of a disk of `virtual_size` bytes, which holds all that was put.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SizeTooLarge`], [`Error::RefcountTableTooLarge`].
+    pub fn finish(self, virtual_size: u64) -> Result<Tables, Error> {
+        let mut header = new_header(&self.options.virtual_size(virtual_size))?;
+        let cluster_size = header.cluster_size();
+        let l1_clusters = (u64::from(header.l1_entries) * 8).div_ceil(cluster_size);
+        let others = self.clusters + l1_clusters;
+        let refcounts = Refcounts::of(others, cluster_size, header.refcount_bits())?;
+        if header.l1_entries > 0 {
+            header.l1_offset = self.clusters * cluster_size;
+        }
+        header.refcount_table_offset = (others + refcounts.blocks) * cluster_size;
+        header.refcount_table_clusters = refcounts.table_clusters as u32;
+        Ok(Tables {
+            header,
+            last: self.table,
+            l1: self.l1,
+            refcounts,
+            refcount_blocks_offset: others * cluster_size,
+        })
+    }
+
+    fn new_table(&mut self, index: u64) -> L2Table {
+        let offset = self.place();
+        let entry = index as usize;
+        if self.l1.len() <= entry {
+            self.l1.resize(entry + 1, 0);
+        }
+        self.l1[entry] = entry_at(offset);
+        L2Table {
+            offset,
+            bytes: vec![0; self.mapping.cluster_size() as usize],
+            index,
+        }
+    }
+
+    /// The place of one more cluster.
+    fn place(&mut self) -> u64 {
+        let offset = self.clusters * self.mapping.cluster_size();
+        self.clusters += 1;
+        offset
+    }
+}
