@@ -17,7 +17,7 @@ use crate::make::output::Output;
 use crate::make::packer::{L2Table, Packer, Units};
 
 /// Bytes that a thread reads at once, unless a cluster is larger.
-pub(crate) const PART: u64 = 1 << 20;
+pub(crate) const PART: u64 = 1 << 19;
 /// Zeros of this length are left out within a cluster too. They become holes.
 const BLOCK: usize = 4096;
 
