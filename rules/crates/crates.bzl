@@ -10,7 +10,7 @@ _BUILD_FILE_PREFIX = "BUILD."
 _BUILD_FILE_SUFFIX = ".bazel"
 
 # The first Cargo that compiles with the rust-version of Cargo.toml.
-_MINIMUM_CARGO = (1, 82)
+_MINIMUM_CARGO = (1, 89)
 
 # Fetched only where PATH has no cargo: rules_rust downloads it.
 _HOST_CARGO = Label("@rust_host_tools//:bin/cargo")

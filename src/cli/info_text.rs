@@ -138,7 +138,9 @@ fn row([id, tag, size, date, clock, icount]: [String; 6]) -> String {
 /// Date and time in UTC: the standard library knows no time zones. QEMU's are local.
 fn date(seconds: u32) -> String {
     let (mut days, rest) = (seconds / 86400, seconds % 86400);
-    let is_leap = |year: u32| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u32| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     let mut year = 1970;
     while days >= 365 + u32::from(is_leap(year)) {
         days -= 365 + u32::from(is_leap(year));

@@ -36,7 +36,7 @@ pub(crate) fn check(
     for entry in table.chunks_exact(8).map(BE::read_u64) {
         let offset = entry & OFFSET;
         let is_good = match entry & !OFFSET {
-            0 => offset % cluster_size == 0,
+            0 => offset.is_multiple_of(cluster_size),
             flags => flags == ALL_ONES && offset == 0,
         };
         require(is_good, "entry in the table of a bitmap", entry)?;

@@ -70,7 +70,7 @@ impl Snapshot {
             return Ok(corrupt("nb_snapshots", header.snapshot_count)?);
         }
         let start = header.snapshots_offset;
-        if start == 0 || start % header.cluster_size() != 0 {
+        if start == 0 || !start.is_multiple_of(header.cluster_size()) {
             return Ok(corrupt("snapshots_offset", start)?);
         }
         let mut table = Table::new(reader, NAMES, start, MAX_TABLE)?;
