@@ -91,17 +91,17 @@ pub enum Error {
     Encrypted(&'static str),
     /// The data is in the external data file of this name, which can be empty.
     ExternalData(Vec<u8>),
-    /// What should be a compressed cluster is not, or not a whole one.
-    Decompression {
-        /// Where the cluster is on the disk, in bytes.
-        offset: u64,
-    },
     /// A field has a value that the specification does not allow or QEMU refuses.
     Corrupt {
         /// The field's name in the specification, or what it is.
         field: &'static str,
         /// Its value.
         value: u64,
+    },
+    /// The data of a compressed cluster does not decompress to a whole cluster.
+    CompressedCluster {
+        /// The cluster's guest offset, in bytes.
+        guest: u64,
     },
 }
 
@@ -230,14 +230,14 @@ impl fmt::Display for Error {
                  them with qemu-img convert",
                 quoted(name)
             ),
-            Error::Decompression { offset } => write!(
-                f,
-                "corrupt qcow2 image: the compressed cluster at byte {offset} of the disk cannot \
-                 be decompressed"
-            ),
             Error::Corrupt { field, value } => {
                 write!(f, "corrupt qcow2 image: {field} is {value} ({value:#x})")
             }
+            Error::CompressedCluster { guest } => write!(
+                f,
+                "corrupt qcow2 image: the compressed cluster at guest offset {guest} ({guest:#x}) \
+                 is damaged"
+            ),
         }
     }
 }

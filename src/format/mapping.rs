@@ -96,7 +96,7 @@ impl Mapping {
     /// Where the L2 table is that the L1 `entry` of 8 bytes names, if any.
     pub fn l2_table(&self, entry: &[u8]) -> Result<Option<u64>, Error> {
         let offset = BE::read_u64(entry) & OFFSET;
-        if offset % self.cluster_size() != 0 {
+        if !offset.is_multiple_of(self.cluster_size()) {
             return corrupt("offset of an L2 table", offset);
         }
         Ok((offset != 0).then_some(offset))
@@ -110,7 +110,7 @@ impl Mapping {
             return Ok(Cluster::Whole(Place::Compressed(self.compressed(value))));
         }
         let offset = value & OFFSET;
-        if offset % self.cluster_size() != 0 {
+        if !offset.is_multiple_of(self.cluster_size()) {
             return corrupt("offset of a cluster", offset);
         }
         let host = (offset != 0).then_some(offset);

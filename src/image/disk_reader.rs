@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::format::compression::Decompressor;
-use crate::format::error::Error;
 use crate::format::header::Header;
 use crate::format::image_format::Format;
 use crate::format::mapping::{Compressed, Place};
@@ -69,7 +68,7 @@ impl DiskReader {
     ///
     /// # Errors
     ///
-    /// As of [`chain`], and [`Error::Encrypted`] or [`Error::ExternalData`] for an image
+    /// As of [`chain`], and [`Error::Encrypted`](crate::Error::Encrypted) or [`Error::ExternalData`](crate::Error::ExternalData) for an image
     /// whose data cannot be read here. The message names the image.
     pub fn open(path: &Path, format: Option<Format>) -> io::Result<Self> {
         Self::of(&chain(path, format)?)
@@ -155,8 +154,8 @@ impl<S: Storage> DiskReader<S> {
     ///
     /// # Errors
     ///
-    /// When `offset` is not on the disk; what the system says; [`Error::Corrupt`] for an
-    /// entry of a table that has no meaning, [`Error::Truncated`] for a table or a cluster
+    /// When `offset` is not on the disk; what the system says; [`Error::Corrupt`](crate::Error::Corrupt) for an
+    /// entry of a table that has no meaning, [`Error::Truncated`](crate::Error::Truncated) for a table or a cluster
     /// that is behind the end of the file, where QEMU takes zeros for granted.
     pub fn extent(&self, offset: u64, depth: usize) -> io::Result<Extent> {
         let (place, image, length) = self.part(offset, depth, Layer::part)?;
@@ -174,7 +173,7 @@ impl<S: Storage> DiskReader<S> {
     ///
     /// # Errors
     ///
-    /// As of [`extent`](Self::extent), for any part of the range; [`Error::Decompression`].
+    /// As of [`extent`](Self::extent), for any part of the range; [`Error::CompressedCluster`](crate::Error::CompressedCluster).
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let mut done = 0;
         while done < buffer.len() {
@@ -241,25 +240,24 @@ impl<S: Storage> DiskReader<S> {
         let mut bytes = vec![0; compressed.length];
         layer.storage.read_at(&mut bytes, compressed.offset)?;
         let lock = || {
-            self.decompressors
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
+            let decompressors = self.decompressors.lock();
+            decompressors.unwrap_or_else(PoisonError::into_inner)
         };
-        let mut decompressor = lock().pop().unwrap_or_default();
-        let in_cluster = (offset % cluster_size) as usize;
-        let done = if part.len() as u64 == cluster_size {
-            decompressor.decompress(layer.compression(), &bytes, part)
+        let kept = lock().pop();
+        let mut decompressor = kept.unwrap_or_else(Decompressor::new);
+        let in_cluster = offset % cluster_size;
+        let start = offset - in_cluster;
+        let mut fill =
+            |output: &mut [u8]| decompressor.decompress(layer.compression(), &bytes, output, start);
+        if part.len() as u64 == cluster_size {
+            fill(part)?;
         } else {
             let mut cluster = vec![0; cluster_size as usize];
-            let done = decompressor.decompress(layer.compression(), &bytes, &mut cluster);
-            part.copy_from_slice(&cluster[in_cluster..in_cluster + part.len()]);
-            done
-        };
+            fill(&mut cluster)?;
+            part.copy_from_slice(&cluster[in_cluster as usize..][..part.len()]);
+        }
         lock().push(decompressor);
-        done.map_err(|_| {
-            let offset = offset - in_cluster as u64;
-            Error::Decompression { offset }.into()
-        })
+        Ok(())
     }
 
     /// Says in which image of a chain something is wrong.

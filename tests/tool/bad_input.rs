@@ -195,7 +195,8 @@ fn arguments_that_do_not_exist() {
         "the following required arguments were not provided: <FILE>; --help shows the usage",
     );
     let dir = Dir::new();
-    let subcommands = "give a subcommand: create, convert, clone, exec or info; --help explains them";
+    let subcommands =
+        "give a subcommand: create, convert, clone, exec or info; --help explains them";
     dir.tool("").fails(2, subcommands);
 }
 
