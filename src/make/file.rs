@@ -28,15 +28,6 @@ pub enum Existing {
 /// Writes the image of `layout` to `path`. Zeros become holes: a few kilobytes on disk
 /// whatever the size.
 ///
-/// # Errors
-///
-/// As of [`write_file`].
-pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Result<()> {
-    write_file(path, existing, |file| write_sparse(file, layout))
-}
-
-/// Lets `write` fill a new file, which then is at `path`.
-///
 /// The file has no name until it is complete, so that a process that is killed leaves
 /// nothing. There are two exceptions: on a file system without nameless files it has
 /// a temporary name, and when it replaces another it has one for the time between two
@@ -44,8 +35,13 @@ pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Resu
 ///
 /// # Errors
 ///
-/// Those of `write` and of the file system, and as [`Existing`] says. Nothing is left behind
-/// then.
+/// Those of the file system, and as [`Existing`] says. Nothing is left behind then.
+pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Result<()> {
+    write_file(path, existing, |file| write_sparse(file, layout))
+}
+
+/// Lets `write` fill the file at `path`, of which the same is true as of
+/// [`create_file`]'s; an error of `write` leaves nothing behind either.
 pub(crate) fn write_file<T>(
     path: &Path,
     existing: Existing,
