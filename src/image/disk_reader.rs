@@ -139,9 +139,11 @@ impl<S: Storage> DiskReader<S> {
         self.layers.len()
     }
 
-    /// Bytes in a cluster of the topmost image, if it is qcow2.
-    pub fn cluster_size(&self) -> Option<u64> {
-        self.layers[0].cluster_size()
+    /// Bytes in the largest cluster of all images; 0 if they are raw. What is read in parts
+    /// of this size, from multiples of it on, is decompressed once.
+    pub fn largest_cluster(&self) -> u64 {
+        let sizes = self.layers.iter().filter_map(Layer::cluster_size);
+        sizes.max().unwrap_or(0)
     }
 
     pub(crate) fn storage(&self, image: usize) -> &S {

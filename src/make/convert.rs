@@ -169,12 +169,17 @@ impl Conversion {
                 (Places::Packed(packer), units, options.cluster_size)
             }
         };
-        let part = PART.max(cluster_size);
+        let largest = |reader: &DiskReader<S>| reader.largest_cluster();
+        let source = match &from {
+            From::Disk(reader, _) => Some(*reader),
+            From::Stream(_) => None,
+        };
+        let part = PART
+            .max(cluster_size)
+            .max(source.map_or(0, largest))
+            .max(base.map_or(0, largest));
         let pipeline = Pipeline {
-            source: match &from {
-                From::Disk(reader, _) => Some(*reader),
-                From::Stream(_) => None,
-            },
+            source,
             base,
             output,
             unit_size: cluster_size as usize / units as usize,
@@ -188,7 +193,7 @@ impl Conversion {
                 base: base.map(|base| Side::new(base, base.depth())),
                 size: known_size.unwrap_or_default(),
                 cluster_size,
-                most: part,
+                step: part,
                 position: 0,
             }),
             From::Stream(reader) => Input::Stream(Stream {

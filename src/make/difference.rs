@@ -69,8 +69,8 @@ pub(crate) struct Candidates<'a, S> {
     /// Bytes of the disk, of which parts are whole clusters.
     pub size: u64,
     pub cluster_size: u64,
-    /// A multiple of the cluster size.
-    pub most: u64,
+    /// No part reaches over a multiple of this many bytes, which are whole clusters.
+    pub step: u64,
     pub position: u64,
 }
 
@@ -107,7 +107,7 @@ impl<S: Storage> Candidates<'_, S> {
         }
         let mut end = start;
         start -= start % self.cluster_size;
-        let most = (start + self.most).min(self.size);
+        let most = (start - start % self.step + self.step).min(self.size);
         while end < most {
             let (is_skipped, length) = self.is_skipped(end)?;
             if is_skipped && end + length >= end.next_multiple_of(self.cluster_size) {
