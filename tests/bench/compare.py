@@ -2,7 +2,7 @@
 
     ./bazelw run -c opt //tests/bench:compare -- [PART...] [--small] [--directory DIR]
 
-The parts are disks, targets, boot and writes; the default is all of them. The tables are
+The parts are disks, targets, boot, writes and convert; the default is all of them. The tables are
 printed; results.json and chart.svg beside this file are written again, for the parts that
 ran. With --small everything is small and quick, and these two files are left as they are.
 """
@@ -15,11 +15,12 @@ import tempfile
 
 import boot
 import chart
+import convert
 import copies
 import targets
 import writes
 
-PARTS = {"disks": copies, "targets": targets, "boot": boot, "writes": writes}
+PARTS = {"disks": copies, "targets": targets, "boot": boot, "writes": writes, "convert": convert}
 
 
 class Setup:

@@ -1,0 +1,120 @@
+"""An image with the content of another: ours, qemu-img and cp."""
+
+import os
+import random
+import subprocess
+
+from measure import bytes_text, in_turn, on_disk, ratio_text, run, seconds_of, spread, spread_text, table
+
+TITLE = "Conversion"
+MIB = 1 << 20
+OURS = "`qcow2-overlay convert`"
+QEMU = "`qemu-img convert`"
+QEMU_PARALLEL = "`qemu-img convert -m 16 -W`"
+COPY = "`cp --sparse=always`"
+
+
+def measure(setup):
+    cases = {}
+    for name, path in sources(setup):
+        cases[name] = measure_case(setup, path)
+        path.unlink()
+    for path in setup.directory.iterdir():
+        path.unlink()
+    return {"cases": cases}
+
+
+def sources(setup):
+    """What is converted: a name and a file, which is removed before the next is made."""
+    directory = setup.directory
+    for mib, percent in [(64, 60)] if setup.small else [(1 << 10, 60), (5 << 10, 12), (50 << 10, 1)]:
+        raw = directory / "source.raw"
+        make_raw(raw, mib, percent)
+        yield f"raw, {bytes_text(mib * MIB)} with {percent} % data", raw
+
+    # A real one, as random bytes cannot be compressed.
+    for compression in ["zlib", "zstd"]:
+        compressed = directory / "compressed.qcow2"
+        options = ["-c", "-O", "qcow2", "-o", f"compression_type={compression}"]
+        run("qemu-img", "convert", "-f", "raw", *options, os.path.realpath(setup.node_image), compressed)
+        yield f"qcow2, node image compressed with {compression}", compressed
+
+    below, size = directory / "base.raw", 64 if setup.small else 1 << 10
+    make_raw(below, size, 60)
+    for number in range(3):
+        overlay = directory / f"overlay{number}.qcow2"
+        image_format = "qcow2" if number else "raw"
+        run(setup.tool, "create", "-q", "-b", below, "-F", image_format, overlay)
+        places = random.Random(number)
+        writes = [f"write -q -P {number + 1} {places.randrange(size)}M 1M" for _ in range(size // 16)]
+        run("qemu-io", *(word for write in writes for word in ("-c", write)), overlay)
+        below = overlay
+    yield f"chain of three overlays, {bytes_text(size * MIB)} with 60 % data", below
+
+
+def make_raw(path, mib, percent):
+    """A disk of which `percent` of the MiB, anywhere, are data and the others holes."""
+    numbers = random.Random(mib)
+    with open(path, "wb") as file:
+        for piece in sorted(numbers.sample(range(mib), mib * percent // 100)):
+            file.seek(piece * MIB)
+            file.write(numbers.randbytes(MIB))
+        file.truncate(mib * MIB)
+
+
+def measure_case(setup, source):
+    target = setup.directory / "target"
+    commands = {
+        OURS: [setup.tool, "convert", "-q", source, target],
+        QEMU: ["qemu-img", "convert", "-O", "qcow2", source, target],
+        QEMU_PARALLEL: ["qemu-img", "convert", "-m", "16", "-W", "-O", "qcow2", source, target],
+    }
+    if source.suffix == ".raw":
+        for command in (commands[QEMU], commands[QEMU_PARALLEL]):
+            command[2:2] = ["-f", "raw"]
+        commands[COPY] = ["cp", "--sparse=always", source, target]
+    taken, memory = {}, {}
+
+    def way(name, command):
+        def measured():
+            target.unlink(missing_ok=True)
+            seconds = seconds_of(lambda: memory.update({name: max(memory.get(name, 0), peak_memory(command))}))
+            os.sync()  # blocks are allocated when they are written
+            taken[name] = on_disk(target)
+            return seconds
+
+        return measured
+
+    ways = {name: way(name, command) for name, command in commands.items()}
+    times = in_turn(ways, setup.rounds or (3 if setup.small else 9), setup.limit)
+    target.unlink()
+    return {name: spread(times[name]) | {"bytes": taken[name], "memory": memory[name]} for name in commands}
+
+
+def peak_memory(command):
+    """Runs a command that must succeed; the most memory it had, in bytes."""
+    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        raise RuntimeError(f"{command[0]} ended with status {status}")
+    return usage.ru_maxrss << 10
+
+
+def tables(results):
+    lines = []
+    for name, ways in results["cases"].items():
+        least = ways[OURS]["median"]
+        rows = [
+            [
+                way,
+                *spread_text(found),
+                str(found["runs"]),
+                ratio_text(found["median"] / least),
+                bytes_text(found["memory"]),
+                bytes_text(found["bytes"]),
+            ]
+            for way, found in ways.items()
+        ]
+        head = ["", "median", "least", "runs", "times ours", "memory", "on disk"]
+        lines += ["", f"{name[0].upper()}{name[1:]}:", "", *table(head, rows)]
+    return lines
