@@ -60,6 +60,21 @@ pub fn check_is_new(file: &Path, name: &OsStr, base: &[ImageInfo]) -> Result<()>
     Ok(())
 }
 
+/// Checks that an image, of which the message begins with `role`, has no backing file: what a
+/// build action asks for whose inputs are the image and nothing beneath it.
+pub fn check_stands_alone(role: &str, image: &ImageInfo) -> Result<()> {
+    let header = image.header.as_ref();
+    if let Some(name) = header.and_then(|header| header.backing_name.as_ref()) {
+        bail!(
+            "{role}{:?} is itself an overlay, of {:?}, which a plain file does not bring along: \
+             in the BUILD file, give a qcow2_overlay or another target with Qcow2Info",
+            image.path,
+            String::from_utf8_lossy(name)
+        );
+    }
+    Ok(())
+}
+
 /// The directory that `path` is in, without symbolic links.
 fn directory(path: &Path) -> Option<PathBuf> {
     let parent = path.parent().filter(|parent| *parent != Path::new(""));

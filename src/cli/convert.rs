@@ -13,7 +13,7 @@ use qcow2_overlay::{
     SECTOR,
 };
 
-use crate::cli::backing::{backing_path, check_is_new};
+use crate::cli::backing::{backing_path, check_is_new, check_stands_alone};
 use crate::cli::failure::usage;
 use crate::cli::option_help::OPTIONS_HELP;
 use crate::cli::output::{cannot_write, describe, existing, say};
@@ -78,6 +78,11 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(OsString))
                 .help("Options of FILE, see below"),
         )
+        .arg(
+            flag("standalone")
+                .long("standalone")
+                .help("Fail if SOURCE has a backing file"),
+        )
         .arg(flag("progress").short('p').help("Show how far it has come"))
         .arg(
             flag("force")
@@ -111,6 +116,7 @@ struct Request<'a> {
     backing: Option<OsString>,
     backing_format: Option<Format>,
     probe: Option<&'a PathBuf>,
+    standalone: bool,
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
@@ -193,6 +199,7 @@ impl<'a> Request<'a> {
                 "-F and -o backing_fmt",
             )?,
             probe: matches.get_one::<PathBuf>("probe"),
+            standalone: matches.get_flag("standalone"),
             list,
         };
         request.check()?;
@@ -229,7 +236,13 @@ impl<'a> Request<'a> {
     }
 
     fn open_source(&self) -> Result<Vec<ImageInfo>> {
-        chain(self.source, self.source_format).with_context(|| format!("{:?}", self.source))
+        let about = || format!("{:?}", self.source);
+        if self.standalone {
+            let image = ImageInfo::read(self.source, self.source_format).with_context(about)?;
+            check_stands_alone("", &image)?;
+            return Ok(vec![image]);
+        }
+        chain(self.source, self.source_format).with_context(about)
     }
 
     fn open_base(&self) -> Result<Vec<ImageInfo>> {

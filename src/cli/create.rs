@@ -12,7 +12,7 @@ use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
 use qcow2_overlay::{chain, check_fit, ImageInfo, Layout, Options, SECTOR};
 use rustix::fs::{fcntl_getfl, fstat, OFlags};
 
-use crate::cli::backing::{backing_path, check_is_new};
+use crate::cli::backing::{backing_path, check_is_new, check_stands_alone};
 use crate::cli::option_help::OPTIONS_HELP;
 use crate::cli::output::{describe, existing, say, write};
 use crate::cli::request::Request;
@@ -181,22 +181,8 @@ impl Request {
         let images = images.with_context(about)?;
         check_fit(&images).with_context(about)?;
         if self.standalone {
-            check_stands_alone(&images[0])?;
+            check_stands_alone("backing file ", &images[0])?;
         }
         Ok(images)
     }
-}
-
-/// What a build action asks for whose inputs are the base and nothing beneath it.
-fn check_stands_alone(base: &ImageInfo) -> Result<()> {
-    let header = base.header.as_ref();
-    if let Some(name) = header.and_then(|header| header.backing_name.as_ref()) {
-        bail!(
-            "backing file {:?} is itself an overlay, of {:?}, which a plain file does not bring \
-             along: in the BUILD file, give a qcow2_overlay or another target with Qcow2Info",
-            base.path,
-            String::from_utf8_lossy(name)
-        );
-    }
-    Ok(())
 }

@@ -87,7 +87,7 @@ fn probe_reads_the_base_elsewhere() {
 }
 
 #[test]
-fn standalone_refuses_a_base_that_stands_on_another() {
+fn standalone_refuses_what_is_backed_by_another() {
     let dir = Dir::new();
     dir.tool("create base.qcow2 3M").ok();
     dir.tool("create --standalone -b base.qcow2 overlay.qcow2")
@@ -99,7 +99,17 @@ fn standalone_refuses_a_base_that_stands_on_another() {
              plain file does not bring along: in the BUILD file, give a qcow2_overlay or another \
              target with Qcow2Info",
         );
-    assert_eq!(dir.names(), ["base.qcow2", "overlay.qcow2"]);
+    dir.tool("convert --standalone base.qcow2 copy.qcow2").ok();
+    // Whether what it is backed by is there or not.
+    fs::remove_file(dir.path("base.qcow2")).expect("remove");
+    dir.tool("convert --standalone overlay.qcow2 disk.qcow2")
+        .fails(
+            1,
+            "\"overlay.qcow2\" is itself an overlay, of \"base.qcow2\", which a plain file does \
+             not bring along: in the BUILD file, give a qcow2_overlay or another target with \
+             Qcow2Info",
+        );
+    assert_eq!(dir.names(), ["copy.qcow2", "overlay.qcow2"]);
 }
 
 #[test]
