@@ -2,17 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{bail, Context, Result};
-use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use qcow2_overlay::{chain, create_file, parse_size, FreshDisk, Layout, Record, SECTOR};
 
+use crate::cli::arguments::{self, path_of};
 use crate::cli::failure::usage;
 use crate::cli::output::{cannot_write, describe, existing, print, say};
 
 pub fn command() -> Command {
-    let path = value_parser!(PathBuf);
     Command::new("clone")
         .about("Writes a fresh writable disk like an overlay, on the same base")
         .after_help(
@@ -32,31 +32,17 @@ pub fn command() -> Command {
                 .allow_hyphen_values(true)
                 .help("Make the disk larger than the overlay: bytes, or with a suffix, as 40G"),
         )
-        .arg(
-            Arg::new("force")
-                .long("force")
-                .action(ArgAction::SetTrue)
-                .help("Replace FILE if it exists"),
-        )
-        .arg(
-            Arg::new("overlay")
-                .value_name("OVERLAY")
-                .required(true)
-                .value_parser(path.clone())
-                .help("The qcow2 image to be like"),
-        )
-        .arg(
-            Arg::new("file")
-                .value_name("FILE")
-                .required(true)
-                .value_parser(path)
-                .help("The disk to write"),
-        )
+        .arg(arguments::force())
+        .arg(arguments::path(
+            "overlay",
+            "OVERLAY",
+            "The qcow2 image to be like",
+        ))
+        .arg(arguments::path("file", "FILE", "The disk to write"))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let get = |name: &str| matches.get_one::<PathBuf>(name).expect("clap requires it");
-    let (overlay, file) = (get("overlay"), get("file"));
+    let (overlay, file) = (path_of(matches, "overlay"), path_of(matches, "file"));
     let size = match matches.get_one::<String>("size") {
         Some(text) => Some(parse_size(text).map_err(|e| usage(format!("--size: {e}")))?),
         None => None,

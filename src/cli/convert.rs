@@ -7,18 +7,18 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
-use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 use qcow2_overlay::{
     chain, detect_start, human_size, Conversion, Converted, Format, ImageInfo, OptionList, Source,
     SECTOR,
 };
 
+use crate::cli::arguments::{self, either, flag, format, format_of, option_list, path_of};
 use crate::cli::backing::{backing_path, check_is_new, check_stands_alone};
 use crate::cli::failure::usage;
 use crate::cli::option_help::OPTIONS_HELP;
 use crate::cli::output::{cannot_write, describe, existing, say};
 use crate::cli::progress::Progress;
-use crate::cli::request::either;
 
 const HELP: &str = "
 The same content and options give the same bytes, whatever the format and the layout of
@@ -30,80 +30,35 @@ With -B the result is an overlay that holds only what differs from NAME, which i
 to the directory of FILE. -o size=SIZE makes the disk larger than that of SOURCE.";
 
 pub fn command() -> Command {
-    let flag = |name: &'static str| Arg::new(name).action(ArgAction::SetTrue);
-    let format = |name: &'static str| {
-        Arg::new(name)
-            .value_name("FORMAT")
-            .value_parser(["raw", "qcow2"])
-    };
     Command::new("convert")
         .about("Writes an image with the content of another, or of a chain, in one file")
         .after_help([OPTIONS_HELP, HELP].concat())
         .arg(
-            format("source-format")
-                .short('f')
-                .help("Format of SOURCE [default: what its content says]"),
+            format(
+                "source-format",
+                "Format of SOURCE [default: what its content says]",
+            )
+            .short('f'),
         )
         .arg(
-            format("target-format")
+            format("target-format", "Format of FILE")
                 .short('O')
-                .default_value("qcow2")
-                .help("Format of FILE"),
+                .default_value("qcow2"),
         )
-        .arg(
-            Arg::new("backing")
-                .short('B')
-                .value_name("NAME")
-                .allow_hyphen_values(true)
-                .value_parser(value_parser!(OsString))
-                .help("Backing file, relative to the directory of FILE; stored as it is"),
-        )
-        .arg(
-            format("backing-format")
-                .short('F')
-                .help("Format of the backing file [default: what its content says]"),
-        )
-        .arg(
-            Arg::new("probe")
-                .long("probe")
-                .value_name("PATH")
-                .value_parser(value_parser!(PathBuf))
-                .help("Open PATH as the backing file, which is at NAME later"),
-        )
-        .arg(
-            Arg::new("options")
-                .short('o')
-                .value_name("OPTION=VALUE,...")
-                .action(ArgAction::Append)
-                .value_parser(value_parser!(OsString))
-                .help("Options of FILE, see below"),
-        )
-        .arg(
-            flag("standalone")
-                .long("standalone")
-                .help("Fail if SOURCE has a backing file"),
-        )
-        .arg(flag("progress").short('p').help("Show how far it has come"))
-        .arg(
-            flag("force")
-                .long("force")
-                .help("Replace FILE if it exists"),
-        )
-        .arg(flag("quiet").short('q').help("Do not say what was written"))
-        .arg(
-            Arg::new("source")
-                .value_name("SOURCE")
-                .required(true)
-                .value_parser(value_parser!(PathBuf))
-                .help("The image to read; - is a raw disk from standard input"),
-        )
-        .arg(
-            Arg::new("file")
-                .value_name("FILE")
-                .required(true)
-                .value_parser(value_parser!(PathBuf))
-                .help("The image to write"),
-        )
+        .arg(arguments::backing().short('B'))
+        .arg(arguments::backing_format())
+        .arg(arguments::probe())
+        .arg(arguments::options())
+        .arg(flag("standalone", "Fail if SOURCE has a backing file").long("standalone"))
+        .arg(flag("progress", "Show how far it has come").short('p'))
+        .arg(arguments::force())
+        .arg(arguments::quiet())
+        .arg(arguments::path(
+            "source",
+            "SOURCE",
+            "The image to read; - is a raw disk from standard input",
+        ))
+        .arg(arguments::path("file", "FILE", "The image to write"))
 }
 
 /// The arguments in their own types.
@@ -174,27 +129,18 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 
 impl<'a> Request<'a> {
     fn new(matches: &'a ArgMatches) -> Result<Self> {
-        let path = |name: &str| matches.get_one::<PathBuf>(name).expect("clap requires it");
-        let format = |name: &str| match matches.get_one::<String>(name) {
-            Some(text) => text.parse::<Format>().map(Some).map_err(usage),
-            None => Ok(None),
-        };
-        let mut list = OptionList::default();
-        let lists = matches.get_many::<OsString>("options");
-        for options in lists.into_iter().flatten() {
-            list.add(options.as_bytes()).map_err(usage)?;
-        }
+        let mut list = option_list(matches)?;
         let backing = matches.get_one::<OsString>("backing").cloned();
         let in_list = list.backing_file.take().map(OsString::from_vec);
         let format_in_list = list.backing_format.take();
         let request = Request {
-            source: path("source"),
-            source_format: format("source-format")?,
-            file: path("file"),
-            target_format: format("target-format")?.unwrap_or(Format::Qcow2),
+            source: path_of(matches, "source"),
+            source_format: format_of(matches, "source-format")?,
+            file: path_of(matches, "file"),
+            target_format: format_of(matches, "target-format")?.unwrap_or(Format::Qcow2),
             backing: either(backing, in_list, "-B and -o backing_file")?,
             backing_format: either(
-                format("backing-format")?,
+                format_of(matches, "backing-format")?,
                 format_in_list,
                 "-F and -o backing_fmt",
             )?,

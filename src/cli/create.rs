@@ -1,17 +1,18 @@
 //! `qcow2-overlay create`
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{bail, Context, Result};
-use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use qcow2_overlay::{chain, check_fit, ImageInfo, Layout, Options, SECTOR};
 use rustix::fs::{fcntl_getfl, fstat, OFlags};
 
+use crate::cli::arguments::{self, flag, path_of};
 use crate::cli::backing::{backing_path, check_is_new, check_stands_alone};
 use crate::cli::option_help::OPTIONS_HELP;
 use crate::cli::output::{describe, existing, say, write};
@@ -25,7 +26,6 @@ The backing file, and all beneath it, must be there, be no larger than the disk,
 FILE. With -u nothing of this is looked at, until clone or exec opens the disk.";
 
 pub fn command() -> Command {
-    let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
     Command::new("create")
         .about("Writes a new image: an overlay of a backing file, or a blank disk")
         .after_help([OPTIONS_HELP, SIZE_HELP].concat())
@@ -36,71 +36,46 @@ pub fn command() -> Command {
                 .value_parser(["qcow2"])
                 .help("Format of the image; only qcow2"),
         )
+        .arg(arguments::backing().short('b'))
+        .arg(arguments::backing_format())
         .arg(
-            Arg::new("backing")
-                .short('b')
-                .value_name("NAME")
-                .allow_hyphen_values(true)
-                .value_parser(value_parser!(OsString))
-                .help("Backing file, relative to the directory of FILE; stored as it is"),
+            flag(
+                "unopened",
+                "Do not open the backing file; needs SIZE and -F",
+            )
+            .short('u')
+            .conflicts_with_all(["probe", "standalone"]),
         )
         .arg(
-            Arg::new("backing-format")
-                .short('F')
-                .value_name("FORMAT")
-                .value_parser(["raw", "qcow2"])
-                .help("Format of the backing file [default: what its content says]"),
+            flag(
+                "no-backing-format",
+                "Do not record the format of the backing file",
+            )
+            .long("no-backing-format")
+            .conflicts_with("backing-format"),
         )
+        .arg(arguments::probe())
         .arg(
-            Arg::new("unopened")
-                .short('u')
-                .action(ArgAction::SetTrue)
-                .conflicts_with_all(["probe", "standalone"])
-                .help("Do not open the backing file; needs SIZE and -F"),
+            flag(
+                "standalone",
+                "Fail if the backing file has a backing file of its own",
+            )
+            .long("standalone"),
         )
-        .arg(
-            flag("no-backing-format")
-                .conflicts_with("backing-format")
-                .help("Do not record the format of the backing file"),
-        )
-        .arg(
-            Arg::new("probe")
-                .long("probe")
-                .value_name("PATH")
-                .value_parser(value_parser!(PathBuf))
-                .help("Open PATH as the backing file, which is at NAME later"),
-        )
-        .arg(flag("standalone").help("Fail if the backing file has a backing file of its own"))
-        .arg(
-            Arg::new("options")
-                .short('o')
-                .value_name("OPTION=VALUE,...")
-                .action(ArgAction::Append)
-                .value_parser(value_parser!(OsString))
-                .help("Options of the image, see below"),
-        )
-        .arg(flag("force").help("Replace FILE if it exists"))
-        .arg(flag("quiet").short('q').help("Do not say what was written"))
-        .arg(
-            Arg::new("file")
-                .value_name("FILE")
-                .required(true)
-                .value_parser(value_parser!(PathBuf))
-                .help("The image to write; - is standard output"),
-        )
-        .arg(
-            Arg::new("size")
-                .value_name("SIZE")
-                .allow_hyphen_values(true)
-                .help("Size of the disk, see below"),
-        )
+        .arg(arguments::options())
+        .arg(arguments::force())
+        .arg(arguments::quiet())
+        .arg(arguments::path(
+            "file",
+            "FILE",
+            "The image to write; - is standard output",
+        ))
+        .arg(arguments::size())
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let request = Request::new(matches)?;
-    let file = matches
-        .get_one::<PathBuf>("file")
-        .expect("clap requires FILE");
+    let file = path_of(matches, "file");
     let to_stdout = file.as_os_str() == "-";
     let options = request.options(file)?;
     let layout = Layout::new(&options)?;

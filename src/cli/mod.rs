@@ -1,5 +1,6 @@
 //! The command line: what is understood here, what is done in the modules below.
 
+mod arguments;
 mod backing;
 mod blockdev;
 mod child;

@@ -1,13 +1,14 @@
 //! What the arguments of `create` ask for, before any file is looked at.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ArgMatches;
 use qcow2_overlay::{parse_size, Format, OptionList};
 
+use crate::cli::arguments::{either, format_of, option_list};
 use crate::cli::failure::usage;
 
 /// The arguments of `create` in their own types.
@@ -25,19 +26,12 @@ pub struct Request {
 
 impl Request {
     pub fn new(matches: &ArgMatches) -> Result<Self> {
-        let mut list = OptionList::default();
-        let lists = matches.get_many::<OsString>("options");
-        for options in lists.into_iter().flatten() {
-            list.add(options.as_bytes()).map_err(usage)?;
-        }
+        let list = option_list(matches)?;
         let size = match matches.get_one::<String>("size") {
             Some(text) => Some(parse_size(text).map_err(|e| usage(format!("SIZE: {e}")))?),
             None => None,
         };
-        let format = match matches.get_one::<String>("backing-format") {
-            Some(name) => Some(name.parse::<Format>().map_err(usage)?),
-            None => None,
-        };
+        let format = format_of(matches, "backing-format")?;
         let backing = matches.get_one::<OsString>("backing").cloned();
         let in_list = list.backing_file.clone().map(OsString::from_vec);
         let request = Request {
@@ -79,13 +73,5 @@ impl Request {
             return Err(usage(missing));
         }
         Ok(())
-    }
-}
-
-/// What can be said in two ways, but only once.
-pub fn either<T>(one: Option<T>, other: Option<T>, names: &str) -> Result<Option<T>> {
-    match (&one, &other) {
-        (Some(_), Some(_)) => Err(usage(format!("{names} say the same: give one of them"))),
-        _ => Ok(one.or(other)),
     }
 }

@@ -1,0 +1,104 @@
+//! Arguments that several commands have.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{value_parser, Arg, ArgAction, ArgMatches};
+use qcow2_overlay::{Format, OptionList};
+
+use crate::cli::failure::usage;
+
+pub fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).action(ArgAction::SetTrue).help(help)
+}
+
+pub fn force() -> Arg {
+    flag("force", "Replace FILE if it exists").long("force")
+}
+
+pub fn quiet() -> Arg {
+    flag("quiet", "Do not say what was written").short('q')
+}
+
+pub fn format(name: &'static str, help: &'static str) -> Arg {
+    let format = Arg::new(name).value_name("FORMAT");
+    format.value_parser(["raw", "qcow2"]).help(help)
+}
+
+/// The backing file, as `-b` or `-B`.
+pub fn backing() -> Arg {
+    Arg::new("backing")
+        .value_name("NAME")
+        .allow_hyphen_values(true)
+        .value_parser(value_parser!(OsString))
+        .help("Backing file, relative to the directory of FILE; stored as it is")
+}
+
+pub fn backing_format() -> Arg {
+    let help = "Format of the backing file [default: what its content says]";
+    format("backing-format", help).short('F')
+}
+
+pub fn probe() -> Arg {
+    Arg::new("probe")
+        .long("probe")
+        .value_name("PATH")
+        .value_parser(value_parser!(PathBuf))
+        .help("Open PATH as the backing file, which is at NAME later")
+}
+
+pub fn options() -> Arg {
+    Arg::new("options")
+        .short('o')
+        .value_name("OPTION=VALUE,...")
+        .action(ArgAction::Append)
+        .value_parser(value_parser!(OsString))
+        .help("Options of the image, see below")
+}
+
+pub fn path(name: &'static str, value_name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .value_name(value_name)
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
+        .help(help)
+}
+
+pub fn size() -> Arg {
+    Arg::new("size")
+        .value_name("SIZE")
+        .allow_hyphen_values(true)
+        .help("Size of the disk, see below")
+}
+
+/// What was given for [`path`].
+pub fn path_of<'a>(matches: &'a ArgMatches, name: &str) -> &'a Path {
+    let path = matches.get_one::<PathBuf>(name);
+    path.expect("clap requires it")
+}
+
+/// What was given for [`format`].
+pub fn format_of(matches: &ArgMatches, name: &str) -> Result<Option<Format>> {
+    let text = matches.get_one::<String>(name);
+    text.map(|text| text.parse().map_err(usage)).transpose()
+}
+
+/// What was given for all [`options`].
+pub fn option_list(matches: &ArgMatches) -> Result<OptionList> {
+    let mut list = OptionList::default();
+    let lists = matches.get_many::<OsString>("options");
+    for options in lists.into_iter().flatten() {
+        list.add(options.as_bytes()).map_err(usage)?;
+    }
+    Ok(list)
+}
+
+/// What can be said in two ways, but only once.
+pub fn either<T>(one: Option<T>, other: Option<T>, names: &str) -> Result<Option<T>> {
+    match (&one, &other) {
+        (Some(_), Some(_)) => Err(usage(format!("{names} say the same: give one of them"))),
+        _ => Ok(one.or(other)),
+    }
+}
