@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Result;
 use clap::{value_parser, Arg, ArgAction, ArgMatches};
-use qcow2_overlay::{Format, OptionList};
+use qcow2_overlay::{parse_size, Format, OptionList};
 
 use crate::cli::failure::usage;
 
@@ -71,6 +72,33 @@ pub fn size() -> Arg {
         .value_name("SIZE")
         .allow_hyphen_values(true)
         .help("Size of the disk, see below")
+}
+
+/// The command to run, behind `--`.
+pub fn command() -> Arg {
+    Arg::new("command")
+        .value_name("COMMAND")
+        .required(true)
+        .num_args(1..)
+        .last(true)
+        .value_parser(value_parser!(OsString))
+        .help("The command to run, and its arguments")
+}
+
+/// What was given for [`command`].
+pub fn command_of(matches: &ArgMatches) -> Command {
+    let words = matches.get_many::<OsString>("command");
+    let mut words = words.into_iter().flatten();
+    let mut command = Command::new(words.next().expect("clap requires COMMAND"));
+    command.args(words);
+    command
+}
+
+/// What was given for [`size`], in bytes.
+pub fn size_of(matches: &ArgMatches) -> Result<Option<u64>> {
+    let text = matches.get_one::<String>("size");
+    let size = text.map(|text| parse_size(text).map_err(|e| usage(format!("SIZE: {e}"))));
+    size.transpose()
 }
 
 /// What was given for [`path`].

@@ -1,14 +1,61 @@
 //! Where the backing file of a new image is.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{bail, Result};
-use qcow2_overlay::{protocol, resolve, ImageInfo};
+use anyhow::{bail, Context, Result};
+use clap::ArgMatches;
+use qcow2_overlay::{chain, protocol, resolve, Format, ImageInfo, OptionList, SECTOR};
+
+use crate::cli::arguments::{either, format_of};
+use crate::cli::failure::usage;
+
+/// The backing file that is asked for, as its content is read for the new image.
+pub struct Backing {
+    pub name: OsString,
+    format: Option<Format>,
+    probe: Option<PathBuf>,
+}
+
+impl Backing {
+    /// What the arguments say, `option` being that of the name, and `list`, where it then is
+    /// no more.
+    pub fn of(matches: &ArgMatches, option: &str, list: &mut OptionList) -> Result<Option<Self>> {
+        let name = matches.get_one::<OsString>("backing").cloned();
+        let in_list = list.backing_file.take().map(OsString::from_vec);
+        let name = either(name, in_list, &format!("{option} and -o backing_file"))?;
+        let format = format_of(matches, "backing-format")?;
+        let in_list = list.backing_format.take();
+        let format = either(format, in_list, "-F and -o backing_fmt")?;
+        let probe = matches.get_one::<PathBuf>("probe").cloned();
+        match name {
+            None if format.is_some() || probe.is_some() => Err(usage(format!(
+                "-F and --probe need a backing file: {option} NAME"
+            ))),
+            name => Ok(name.map(|name| Backing {
+                name,
+                format,
+                probe,
+            })),
+        }
+    }
+
+    /// Opens it, and all beneath it, for the new image `file`, which must not be among these.
+    pub fn open(&self, file: &Path) -> Result<Vec<ImageInfo>> {
+        let path = match &self.probe {
+            Some(path) => path.clone(),
+            None => backing_path(file, &self.name)?,
+        };
+        let images = chain(&path, self.format);
+        let images = images.with_context(|| format!("backing file {path:?}"))?;
+        check_is_new(file, &self.name, &images)?;
+        Ok(images)
+    }
+}
 
 /// The path of the backing file `name` of the new image `file`; that it is there is checked.
 pub fn backing_path(file: &Path, name: &OsStr) -> Result<PathBuf> {
@@ -58,6 +105,19 @@ pub fn check_is_new(file: &Path, name: &OsStr, base: &[ImageInfo]) -> Result<()>
         bail!("{file:?} is in the chain of its backing file {name:?}; give another path");
     }
     Ok(())
+}
+
+/// The size of a disk that is backed by `base`, called `name`: what was asked for, or as large.
+pub fn size_over(name: &OsStr, base: &ImageInfo, size: Option<u64>) -> Result<u64> {
+    let least = base.virtual_size;
+    let size = size.unwrap_or(least);
+    if size.next_multiple_of(SECTOR) < least {
+        bail!(
+            "SIZE (in a BUILD file: size) of {size} bytes is smaller than the backing file \
+             {name:?}, of {least} bytes: the end of that would be lost"
+        );
+    }
+    Ok(size)
 }
 
 /// Checks that an image, of which the message begins with `role`, has no backing file: what a

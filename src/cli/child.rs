@@ -1,5 +1,6 @@
 //! Waiting for a command without being noticed.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{self, Command, ExitStatus};
@@ -8,6 +9,8 @@ use rustix::process::{kill_process, setrlimit, Pid, Resource, Rlimit, Signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
+
+use crate::cli::failure::Failure;
 
 /// Those that would end us before we have tidied up.
 const CAUGHT: [i32; 6] = [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT];
@@ -75,4 +78,14 @@ pub fn end_like(status: ExitStatus) -> ! {
     }
     // A signal that has no name, such as a real-time signal, ends a command too.
     process::exit(status.code().unwrap_or(128 + signal))
+}
+
+/// That `program` cannot be run. The exit status is the one shells, env(1) and timeout(1) give.
+pub fn cannot_run(program: &OsStr, error: &io::Error) -> anyhow::Error {
+    let status = match error.kind() {
+        io::ErrorKind::NotFound => 127,
+        _ => 126,
+    };
+    let message = format!("cannot run {program:?}: {error}");
+    anyhow::Error::new(Failure { status, message })
 }

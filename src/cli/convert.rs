@@ -1,23 +1,21 @@
 //! `qcow2-overlay convert`
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Cursor, IsTerminal, Read};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 use clap::{ArgMatches, Command};
 use qcow2_overlay::{
-    chain, detect_start, human_size, Conversion, Converted, Format, ImageInfo, OptionList, Source,
-    SECTOR,
+    chain, detect_start, Conversion, Format, ImageInfo, OptionList, Source, SECTOR,
 };
 
-use crate::cli::arguments::{self, either, flag, format, format_of, option_list, path_of};
-use crate::cli::backing::{backing_path, check_is_new, check_stands_alone};
+use crate::cli::arguments::{self, flag, format, format_of, option_list, path_of};
+use crate::cli::backing::{check_stands_alone, Backing};
 use crate::cli::failure::usage;
 use crate::cli::option_help::OPTIONS_HELP;
-use crate::cli::output::{cannot_write, describe, existing, say};
+use crate::cli::output::{cannot_write, describe_converted, existing, say};
 use crate::cli::progress::Progress;
 
 const HELP: &str = "
@@ -68,9 +66,7 @@ struct Request<'a> {
     file: &'a Path,
     list: OptionList,
     target_format: Format,
-    backing: Option<OsString>,
-    backing_format: Option<Format>,
-    probe: Option<&'a PathBuf>,
+    backing: Option<Backing>,
     standalone: bool,
 }
 
@@ -82,7 +78,10 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         true => Vec::new(),
         false => request.open_source()?,
     };
-    let base = request.open_base()?;
+    let base = match &request.backing {
+        Some(backing) => backing.open(file)?,
+        None => Vec::new(),
+    };
     if let Ok(found) = fs::metadata(file) {
         if images.iter().any(|image| image.is_file(&found)) {
             bail!(
@@ -123,28 +122,22 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     }
     match matches.get_flag("quiet") {
         true => Ok(()),
-        false => say(file, &format!("Wrote {file:?}: {}\n", what(&converted))),
+        false => say(
+            file,
+            &format!("Wrote {file:?}: {}\n", describe_converted(&converted)),
+        ),
     }
 }
 
 impl<'a> Request<'a> {
     fn new(matches: &'a ArgMatches) -> Result<Self> {
         let mut list = option_list(matches)?;
-        let backing = matches.get_one::<OsString>("backing").cloned();
-        let in_list = list.backing_file.take().map(OsString::from_vec);
-        let format_in_list = list.backing_format.take();
         let request = Request {
             source: path_of(matches, "source"),
             source_format: format_of(matches, "source-format")?,
             file: path_of(matches, "file"),
             target_format: format_of(matches, "target-format")?.unwrap_or(Format::Qcow2),
-            backing: either(backing, in_list, "-B and -o backing_file")?,
-            backing_format: either(
-                format_of(matches, "backing-format")?,
-                format_in_list,
-                "-F and -o backing_fmt",
-            )?,
-            probe: matches.get_one::<PathBuf>("probe"),
+            backing: Backing::of(matches, "-B", &mut list)?,
             standalone: matches.get_flag("standalone"),
             list,
         };
@@ -153,10 +146,6 @@ impl<'a> Request<'a> {
     }
 
     fn check(&self) -> Result<()> {
-        let is_about_base = self.backing_format.is_some() || self.probe.is_some();
-        if self.backing.is_none() && is_about_base {
-            return Err(usage("-F and --probe need a backing file: -B NAME"));
-        }
         if self.target_format == Format::Raw {
             let mut other = self.list.clone();
             other.size = None;
@@ -191,27 +180,15 @@ impl<'a> Request<'a> {
         chain(self.source, self.source_format).with_context(about)
     }
 
-    fn open_base(&self) -> Result<Vec<ImageInfo>> {
-        let Some(name) = &self.backing else {
-            return Ok(Vec::new());
-        };
-        let path = match self.probe {
-            Some(path) => path.clone(),
-            None => backing_path(self.file, name)?,
-        };
-        let images = chain(&path, self.backing_format);
-        let images = images.with_context(|| format!("backing file {path:?}"))?;
-        check_is_new(self.file, name, &images)?;
-        Ok(images)
-    }
-
     fn conversion(&self, base: &[ImageInfo]) -> Conversion {
         let conversion = match self.target_format {
             Format::Raw => Conversion::to_raw(),
             Format::Qcow2 => {
                 let options = self.list.options(0);
                 Conversion::to_qcow2(match (&self.backing, base.first()) {
-                    (Some(name), Some(base)) => options.backing(name.as_bytes(), Some(base.format)),
+                    (Some(backing), Some(base)) => {
+                        options.backing(backing.name.as_bytes(), Some(base.format))
+                    }
                     _ => options,
                 })
             }
@@ -243,14 +220,5 @@ impl<'a> Request<'a> {
             ));
         }
         Ok(Cursor::new(start).chain(stdin))
-    }
-}
-
-fn what(converted: &Converted) -> String {
-    let size = human_size(converted.virtual_size);
-    match &converted.header {
-        None => format!("{size} raw disk"),
-        Some(header) if header.backing_name.is_none() => format!("{size} disk"),
-        Some(header) => describe(header),
     }
 }

@@ -9,26 +9,23 @@ use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 use clap::{Arg, ArgMatches, Command};
-use qcow2_overlay::{chain, check_fit, ImageInfo, Layout, Options, SECTOR};
+use qcow2_overlay::{chain, check_fit, ImageInfo, Layout, Options};
 use rustix::fs::{fcntl_getfl, fstat, OFlags};
 
 use crate::cli::arguments::{self, flag, path_of};
-use crate::cli::backing::{backing_path, check_is_new, check_stands_alone};
-use crate::cli::option_help::OPTIONS_HELP;
+use crate::cli::backing::{backing_path, check_is_new, check_stands_alone, size_over};
+use crate::cli::option_help::{OPTIONS_HELP, SIZE_HELP};
 use crate::cli::output::{describe, existing, say, write};
 use crate::cli::request::Request;
 
-const SIZE_HELP: &str = "
-SIZE is in bytes or has a suffix K, M, G, T, P or E, and may have a fraction, as 1.5G.
-It is rounded up to 512 bytes; without it the disk is as large as the backing file's.
-
+const HELP: &str = "
 The backing file, and all beneath it, must be there, be no larger than the disk, and not be
 FILE. With -u nothing of this is looked at, until clone or exec opens the disk.";
 
 pub fn command() -> Command {
     Command::new("create")
         .about("Writes a new image: an overlay of a backing file, or a blank disk")
-        .after_help([OPTIONS_HELP, SIZE_HELP].concat())
+        .after_help([OPTIONS_HELP, SIZE_HELP, HELP].concat())
         .arg(
             Arg::new("image-format")
                 .short('f')
@@ -125,14 +122,7 @@ impl Request {
         let mut size = self.size;
         if let Some(base) = base.first() {
             format = Some(base.format);
-            let least = base.virtual_size;
-            let asked = *size.get_or_insert(least);
-            if asked.next_multiple_of(SECTOR) < least {
-                bail!(
-                    "SIZE (in a BUILD file: size) of {asked} bytes is smaller than the backing \
-                     file {name:?}, of {least} bytes: the end of that would be lost"
-                );
-            }
+            size = Some(size_over(name, base, size)?);
         }
         let options = self.list.options(size.unwrap_or_default());
         let format = format.filter(|_| self.record_format);

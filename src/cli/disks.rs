@@ -79,21 +79,26 @@ pub struct Disk {
 
 /// Writes each disk to `NAME.qcow2` in `directory`.
 pub fn write_disks(directory: &Path, requests: &[Request]) -> Result<Vec<Disk>> {
-    let directory = fs::canonicalize(directory).with_context(|| format!("{directory:?}"))?;
     let write = |Request { name, overlay }: &Request| {
         let about = || format!("disk {name}: {overlay:?}");
         let fresh = FreshDisk::like(overlay).with_context(about)?;
-        let layout = Layout::new(&fresh.options).with_context(about)?;
-        let path = directory.join(format!("{name}.qcow2"));
-        let version = layout.header().version;
-        let blockdev = blockdev(name, &path, version, &fresh.beneath).with_context(about)?;
-        output::write(&path, &layout, Existing::Keep)?;
-        Ok(Disk {
-            name: name.clone(),
-            path,
-            blockdev: blockdev.to_string(),
-            beneath: fresh.beneath,
-        })
+        write_disk(directory, name, fresh).with_context(about)
     };
     requests.iter().map(write).collect()
+}
+
+/// Writes a disk to `NAME.qcow2` in `directory`.
+pub fn write_disk(directory: &Path, name: &str, fresh: FreshDisk) -> Result<Disk> {
+    let directory = fs::canonicalize(directory).with_context(|| format!("{directory:?}"))?;
+    let layout = Layout::new(&fresh.options)?;
+    let path = directory.join(format!("{name}.qcow2"));
+    let version = layout.header().version;
+    let blockdev = blockdev(name, &path, version, &fresh.beneath)?;
+    output::write(&path, &layout, Existing::Keep)?;
+    Ok(Disk {
+        name: name.to_owned(),
+        path,
+        blockdev: blockdev.to_string(),
+        beneath: fresh.beneath,
+    })
 }

@@ -1,8 +1,7 @@
 //! `qcow2-overlay exec`: fresh disks for one command, and then that command.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
-use std::io;
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process;
@@ -11,9 +10,9 @@ use anyhow::{Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
 use tempfile::TempDir;
 
-use crate::cli::child::{end_like, Waiter};
+use crate::cli::arguments::{self, command_of};
+use crate::cli::child::{cannot_run, end_like, Waiter};
 use crate::cli::disks::{check_names, write_disks, Request};
-use crate::cli::failure::Failure;
 use crate::cli::keep::{self, Keep};
 use crate::cli::places::{make_directory, variable};
 
@@ -70,32 +69,18 @@ pub fn command() -> Command {
                 .default_value("never")
                 .help("When to keep the disks"),
         )
-        .arg(
-            Arg::new("command")
-                .value_name("COMMAND")
-                .required(true)
-                .num_args(1..)
-                .last(true)
-                .value_parser(value_parser!(OsString))
-                .help("The command to run, and its arguments"),
-        )
+        .arg(arguments::command())
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let disks = matches.get_many::<OsString>("disk").into_iter().flatten();
     let keep = matches.get_one::<String>("keep").map(String::as_str);
-    let mut words = matches
-        .get_many::<OsString>("command")
-        .into_iter()
-        .flatten();
-    let mut command = process::Command::new(words.next().expect("clap requires COMMAND"));
-    command.args(words);
     start(Job {
         disks: disks
             .map(|text| Request::parse(text))
             .collect::<Result<_>>()?,
         keep: keep.and_then(Keep::named).expect("clap checks it"),
-        command,
+        command: command_of(matches),
     })
 }
 
@@ -149,14 +134,4 @@ pub fn start(mut job: Job) -> Result<()> {
 fn private_directory(test_directory: Option<PathBuf>) -> Result<TempDir> {
     let parent = test_directory.unwrap_or_else(env::temp_dir);
     make_directory(tempfile::Builder::new().prefix("qcow2-"), &parent)
-}
-
-/// The exit status is the one shells, env(1) and timeout(1) give.
-fn cannot_run(program: &OsStr, error: &io::Error) -> anyhow::Error {
-    let status = match error.kind() {
-        io::ErrorKind::NotFound => 127,
-        _ => 126,
-    };
-    let message = format!("cannot run {program:?}: {error}");
-    anyhow::Error::new(Failure { status, message })
 }

@@ -21,6 +21,7 @@ mod option_help;
 mod output;
 mod places;
 mod progress;
+mod provision;
 mod request;
 mod runfiles;
 mod runner;
@@ -42,6 +43,7 @@ fn command() -> Command {
         .subcommand(convert::command())
         .subcommand(clone::command())
         .subcommand(exec::command())
+        .subcommand(provision::command())
         .subcommand(info::command())
 }
 
@@ -60,6 +62,7 @@ pub fn run() -> Result<()> {
         Some(("convert", matches)) => convert::run(matches),
         Some(("clone", matches)) => clone::run(matches),
         Some(("exec", matches)) => exec::run(matches),
+        Some(("provision", matches)) => provision::run(matches),
         Some(("info", matches)) => info::run(matches),
         _ => unreachable!("clap requires one of the subcommands above"),
     }
@@ -71,7 +74,7 @@ fn explain(error: &clap::Error) -> Result<()> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => print(&text),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(usage(
-            "give a subcommand: create, convert, clone, exec or info; --help explains them",
+            "give a subcommand: create, convert, clone, exec, provision or info; --help explains them",
         )),
         _ => {
             let lines = text

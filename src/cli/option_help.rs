@@ -11,3 +11,8 @@ Options for -o, separated by commas (a comma in a value is written twice):
   backing_fmt=FORMAT     the same as -F
   size=SIZE              the same as SIZE
 ";
+
+pub const SIZE_HELP: &str = "
+SIZE is in bytes or has a suffix K, M, G, T, P or E, and may have a fraction, as 1.5G.
+It is rounded up to 512 bytes; without it the disk is as large as the backing file's.
+";

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ArgMatches;
-use qcow2_overlay::{create_file, human_size, Existing, Header, Layout};
+use qcow2_overlay::{create_file, human_size, Converted, Existing, Header, Layout};
 
 /// Writes to standard output; unlike `print!` without a panic when that is closed.
 pub fn print(text: &str) -> Result<()> {
@@ -30,6 +30,16 @@ pub fn describe(header: &Header) -> String {
                 String::from_utf8_lossy(format)
             )
         }
+    }
+}
+
+/// What came of a conversion, in a few words.
+pub fn describe_converted(converted: &Converted) -> String {
+    let size = human_size(converted.virtual_size);
+    match &converted.header {
+        None => format!("{size} raw disk"),
+        Some(header) if header.backing_name.is_none() => format!("{size} disk"),
+        Some(header) => describe(header),
     }
 }
 

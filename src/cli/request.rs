@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ArgMatches;
-use qcow2_overlay::{parse_size, Format, OptionList};
+use qcow2_overlay::{Format, OptionList};
 
-use crate::cli::arguments::{either, format_of, option_list};
+use crate::cli::arguments::{either, format_of, option_list, size_of};
 use crate::cli::failure::usage;
 
 /// The arguments of `create` in their own types.
@@ -27,10 +27,7 @@ pub struct Request {
 impl Request {
     pub fn new(matches: &ArgMatches) -> Result<Self> {
         let list = option_list(matches)?;
-        let size = match matches.get_one::<String>("size") {
-            Some(text) => Some(parse_size(text).map_err(|e| usage(format!("SIZE: {e}")))?),
-            None => None,
-        };
+        let size = size_of(matches)?;
         let format = format_of(matches, "backing-format")?;
         let backing = matches.get_one::<OsString>("backing").cloned();
         let in_list = list.backing_file.clone().map(OsString::from_vec);

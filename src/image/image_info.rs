@@ -147,6 +147,17 @@ impl ImageInfo {
         Ok(lock::is_written(&open(&self.path)?))
     }
 
+    /// Whether somebody, a QEMU or another process, has the file open to write to it, as far
+    /// as the system tells.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening the file.
+    pub fn is_in_use(&self) -> io::Result<bool> {
+        let file = open(&self.path)?;
+        Ok(lock::is_in_use(&file) || lock::is_open_for_writing(&file))
+    }
+
     /// What identifies the file as it is now.
     pub fn stamp(&self) -> Stamp {
         let (seconds, nanoseconds) = self.modified;

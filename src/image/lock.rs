@@ -24,6 +24,22 @@ pub(crate) fn is_written(file: &File) -> bool {
     is_locked(file, WRITES, 1) || is_locked(file, RESIZES, 1)
 }
 
+/// Whether somebody has `file`, which is a file of ours, open to write to it. Where the system
+/// cannot tell, nobody has.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_open_for_writing(file: &File) -> bool {
+    // A lease to read is given to the owner of a file that nobody writes to (fcntl(2)); it
+    // ends with `file`.
+    // SAFETY: the call takes two numbers and writes to nothing.
+    let status = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
+    status == -1 && std::io::Error::last_os_error().kind() == std::io::ErrorKind::WouldBlock
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_open_for_writing(_file: &File) -> bool {
+    false
+}
+
 /// Whether a lock of another process is on `length` bytes from `start` on. A file system
 /// without locks has none.
 fn is_locked(file: &File, start: i32, length: i32) -> bool {

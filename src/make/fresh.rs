@@ -52,20 +52,35 @@ impl FreshDisk {
         let header = top.header.as_ref().ok_or(Error::NotQcow2)?;
         let options = Options::like(header);
         let own = usize::from(!top.has_data()?);
-        let Some(base) = images.get(own) else {
+        Self::on(&images[own..], options, images.clone())
+    }
+
+    /// An empty disk with `options` that is backed by `base`, a chain of which the topmost
+    /// image is the first.
+    ///
+    /// # Errors
+    ///
+    /// As of [`like`](Self::like).
+    pub fn backed_by(base: &[ImageInfo], options: Options) -> io::Result<Self> {
+        check_usable(base)?;
+        Self::on(base, options, base.to_vec())
+    }
+
+    fn on(base: &[ImageInfo], options: Options, overlay: Vec<ImageInfo>) -> io::Result<Self> {
+        if base.is_empty() {
             return Ok(FreshDisk {
                 options,
                 beneath: Vec::new(),
-                overlay: images,
+                overlay,
             });
-        };
-        let beneath = real_chain(&images[own..])?;
+        }
+        let beneath = real_chain(base)?;
         let stamps: Vec<Stamp> = beneath.iter().map(ImageInfo::stamp).collect();
         let name = beneath[0].path.as_os_str().as_bytes();
         Ok(FreshDisk {
-            options: options.backing(name, Some(base.format)).stamps(stamps),
+            options: options.backing(name, Some(base[0].format)).stamps(stamps),
             beneath,
-            overlay: images,
+            overlay,
         })
     }
 }

@@ -196,7 +196,7 @@ fn arguments_that_do_not_exist() {
     );
     let dir = Dir::new();
     let subcommands =
-        "give a subcommand: create, convert, clone, exec or info; --help explains them";
+        "give a subcommand: create, convert, clone, exec, provision or info; --help explains them";
     dir.tool("").fails(2, subcommands);
 }
 

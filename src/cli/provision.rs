@@ -1,0 +1,126 @@
+//! `qcow2-overlay provision`: what a command writes to a disk, as an image.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
+
+use anyhow::{bail, Context, Result};
+use clap::{ArgMatches, Command};
+use qcow2_overlay::{chain, Conversion, Existing, Format, FreshDisk, Source};
+use tempfile::TempDir;
+
+use crate::cli::arguments::{self, command_of, either, option_list, path_of, size_of};
+use crate::cli::backing::{size_over, Backing};
+use crate::cli::child::{cannot_run, Waiter};
+use crate::cli::disks::write_disk;
+use crate::cli::failure::{usage, Failure};
+use crate::cli::option_help::{OPTIONS_HELP, SIZE_HELP};
+use crate::cli::output::{cannot_write, describe_converted, existing, say};
+use crate::cli::places::make_directory;
+
+/// The name of the disk.
+const DISK: &str = "DISK";
+
+const HELP: &str = "
+COMMAND finds
+  DISK            the absolute path of an empty overlay of the backing file, DISK.qcow2
+  DISK_BLOCKDEV   a complete value for -blockdev of QEMU, as exec gives it; node name DISK
+It writes to that disk what is to be on it, through QEMU or otherwise, and ends. What then
+differs from the backing file is FILE: the same content gives the same bytes, whatever the
+order of the writes. Internal snapshots are left out. The backing file, and all beneath it,
+are never written to.
+
+If COMMAND fails, or something still has the disk open to write to it, nothing is kept.
+
+Exit status: that of COMMAND if it fails; 127 if there is no COMMAND, 126 if it cannot be
+run, 128 and the number of the signal if one ended it; 1 or 2 for other errors.";
+
+pub fn command() -> Command {
+    Command::new("provision")
+        .about("Writes an overlay with what a command writes to a disk")
+        .override_usage("qcow2-overlay provision [OPTIONS] -b NAME FILE [SIZE] -- COMMAND [ARG...]")
+        .after_help([OPTIONS_HELP, SIZE_HELP, HELP].concat())
+        .arg(arguments::backing().short('b'))
+        .arg(arguments::backing_format())
+        .arg(arguments::probe())
+        .arg(arguments::options())
+        .arg(arguments::force())
+        .arg(arguments::quiet())
+        .arg(arguments::path("file", "FILE", "The image to write"))
+        .arg(arguments::size())
+        .arg(arguments::command())
+}
+
+pub fn run(matches: &ArgMatches) -> Result<()> {
+    let file = path_of(matches, "file");
+    let mut list = option_list(matches)?;
+    let Some(backing) = Backing::of(matches, "-b", &mut list)? else {
+        return Err(usage("give a backing file: -b NAME"));
+    };
+    let size = either(size_of(matches)?, list.size, "SIZE and -o size")?;
+    let mut command = command_of(matches);
+    // What would be in vain at the end is said before the command runs.
+    let existing = existing(matches);
+    if existing == Existing::Keep && file.symlink_metadata().is_ok() {
+        return Err(cannot_write(file, io::ErrorKind::AlreadyExists.into()));
+    }
+    let base = backing.open(file)?;
+    let options = list.options(size_over(&backing.name, &base[0], size)?);
+
+    // Signals are caught from now on, so that none leaves a directory.
+    let waiter = Waiter::new().context("signals")?;
+    let directory = directory_beside(file)?;
+    let fresh = FreshDisk::backed_by(&base, options.clone())
+        .with_context(|| format!("backing file {:?}", base[0].path))?;
+    let disk = write_disk(directory.path(), DISK, fresh)?;
+    command.env(DISK, &disk.path);
+    command.env(format!("{DISK}_BLOCKDEV"), &disk.blockdev);
+    let ended = waiter.run(&mut command);
+    let status = ended.map_err(|error| cannot_run(command.get_program(), &error))?;
+    check_success(command.get_program(), status)?;
+
+    let images = chain(&disk.path, Some(Format::Qcow2)).context("the disk after COMMAND")?;
+    if images[0].is_in_use()? {
+        bail!(
+            "something that COMMAND has started still has the disk open: it must have ended, \
+             or closed the disk, when COMMAND ends"
+        );
+    }
+    let options = options.backing(backing.name.as_bytes(), Some(base[0].format));
+    let converted = Conversion::to_qcow2(options)
+        .write_file(file, existing, Source::Images(images), &base, &|_| ())
+        .map_err(|error| cannot_write(file, error))?;
+    match matches.get_flag("quiet") {
+        true => Ok(()),
+        false => say(
+            file,
+            &format!("Wrote {file:?}: {}\n", describe_converted(&converted)),
+        ),
+    }
+}
+
+/// A hidden directory on the file system that the image will be on. It is removed, with all
+/// that is in it, when it is dropped.
+fn directory_beside(file: &Path) -> Result<TempDir> {
+    let parent = file.parent().filter(|parent| *parent != Path::new(""));
+    let parent = parent.unwrap_or(Path::new("."));
+    make_directory(tempfile::Builder::new().prefix(".qcow2-overlay-"), parent)
+}
+
+fn check_success(program: &OsStr, status: ExitStatus) -> Result<()> {
+    if status.success() {
+        return Ok(());
+    }
+    let signal = status.signal().unwrap_or_default();
+    let (how, status) = match status.code() {
+        Some(code) => (format!("failed with status {code}"), code),
+        None => (format!("was ended by signal {signal}"), 128 + signal),
+    };
+    Err(anyhow::Error::new(Failure {
+        status: status as u8,
+        message: format!("{program:?} {how}, so nothing of what it wrote is kept"),
+    }))
+}
