@@ -1,24 +1,19 @@
-"""The action that writes an image, and what all image rules provide."""
+"""The action that writes an image without data: a blank disk, or an overlay."""
 
-load(":options.bzl", "image_options")
-load(":place.bzl", "relative_path")
-load(":providers.bzl", "Qcow2Info")
+load(":options.bzl", "image_options", "option_list")
+load(":place.bzl", "place_beside", "relative_path")
+load(":provide.bzl", "image_providers")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 visibility("//rules/private")
 
-def create_image(ctx, *, size, backing = None):
-    """Declares the image of a rule, the action that writes it, and the providers.
+def create_image(ctx, *, size, base = None):
+    """Declares the image of a rule and the action that writes it.
 
     Args:
       ctx: the context of the rule; the image is named after it.
-      size: virtual size in bytes, or None to take that of the backing file.
-      backing: None, or a struct of
-        `file`, the backing File, with the same relative place in the runfiles and
-        in the output tree;
-        `format`, its format, or None to take what its content says;
-        `is_last`, whether nothing is declared that it stands on;
-        `chain`, a depset of all Files it needs, itself included.
+      size: virtual size in bytes, or None to take that of the base.
+      base: what `named_image` says of the attribute `backing`; None for a blank disk.
 
     Returns:
       The providers of the rule.
@@ -29,17 +24,19 @@ def create_image(ctx, *, size, backing = None):
     args = ctx.actions.args()
     args.add("create")
     args.add("-q")
-    args.add_joined("-o", ["=".join(option) for option in options.items()], join_with = ",")
+    args.add("-o", option_list(options))
     inputs = []
-    if backing:
-        args.add("-b", relative_path(backing.file.short_path, image.short_path))
-        if backing.format:
-            args.add("-F", backing.format)
-        if size == None or not backing.format:
-            args.add("--probe", backing.file)
-            if backing.is_last:
+    backing, beneath = None, depset()
+    if base:
+        backing, beneath = place_beside(ctx, "backing", base.file, base.chain)
+        args.add("-b", relative_path(backing.short_path, image.short_path))
+        if base.format:
+            args.add("-F", base.format)
+        if size == None or not base.format:
+            args.add("--probe", backing)
+            if base.is_last:
                 args.add("--standalone")
-            inputs.append(backing.file)
+            inputs.append(backing)
         else:
             # It is not an input. Each test opens it, and finds what is declared wrongly.
             args.add("-u")
@@ -47,9 +44,8 @@ def create_image(ctx, *, size, backing = None):
     if size != None:
         args.add(str(size))
 
-    tool = ctx.toolchains[TOOLCHAIN_TYPE].exec_tool
     ctx.actions.run(
-        executable = tool,
+        executable = ctx.toolchains[TOOLCHAIN_TYPE].exec_tool,
         arguments = [args],
         inputs = inputs,
         outputs = [image],
@@ -58,20 +54,11 @@ def create_image(ctx, *, size, backing = None):
         execution_requirements = {"supports-path-mapping": ""},
         toolchain = TOOLCHAIN_TYPE,
     )
-
-    chain = depset([image], transitive = [backing.chain] if backing else [])
-    return [
-        DefaultInfo(
-            files = depset([image]),
-            runfiles = ctx.runfiles(transitive_files = chain),
-        ),
-        OutputGroupInfo(chain = chain),
-        Qcow2Info(
-            backing = backing.file if backing else None,
-            chain = chain,
-            format = "qcow2",
-            image = image,
-            options = options,
-            size = size,
-        ),
-    ]
+    return image_providers(
+        ctx,
+        backing = backing,
+        beneath = beneath,
+        image = image,
+        options = options,
+        size = size,
+    )

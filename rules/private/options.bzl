@@ -88,3 +88,14 @@ def image_options(ctx, size):
     if ctx.attr.lazy_refcounts:
         options["lazy_refcounts"] = "on"
     return options
+
+def option_list(options):
+    """Options as the tool takes them.
+
+    Args:
+      options: a dict of strings.
+
+    Returns:
+      The value of `-o`.
+    """
+    return ",".join(["=".join(option) for option in options.items()])

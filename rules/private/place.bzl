@@ -27,12 +27,13 @@ def relative_path(path, start):
     shared = _shared([parts[:-1], directories])
     return "/".join([".."] * (len(directories) - shared) + parts[shared:])
 
-def place_beside(ctx, image, chain):
+def place_beside(ctx, attribute, image, chain):
     """Puts an image where one that is made in this package finds it.
 
     Args:
-      ctx: the context of a rule with an attribute `backing`.
-      image: File: the image it is to stand on.
+      ctx: the context of a rule.
+      attribute: the name of the attribute that names the image.
+      image: File: the image.
       chain: depset of File: all that `image` needs, itself included.
 
     Returns:
@@ -43,8 +44,8 @@ def place_beside(ctx, image, chain):
     if all([_is_beside(ctx, file) for file in files]):
         return image, chain
     if len({file.owner.repo_name: None for file in files}) > 1:
-        rule_error(ctx, "backing", "the chain of {} has files of several repositories, whose places differ from tree to tree: make each overlay with qcow2_overlay, which links what is elsewhere".format(
-            shown(ctx.attr.backing.label),
+        rule_error(ctx, attribute, "the chain of {} has files of several repositories, whose places differ from tree to tree: make each overlay with qcow2_overlay, which links what is elsewhere".format(
+            shown(getattr(ctx.attr, attribute).label),
         ))
     places = [file.short_path.split("/") for file in files]
     shared = _shared([place[:-1] for place in places])

@@ -43,7 +43,7 @@ overlay backing_none "backing = None" "//PKG:x: missing value for mandatory attr
 overlay backing_list "backing = [':raw']" "//PKG:x: expected value of type 'string' for attribute 'backing' in 'qcow2_overlay' rule"
 overlay backing_absent "backing = ':ray'" "missing input file '//PKG:ray'"
 overlay backing_two_files "backing = ':two')
-filegroup(name = 'two', srcs = ['BUILD.bazel', ':raw']" "qcow2_overlay //PKG:x: attribute backing: //PKG:two has 2 files, and a disk is backed by one: name a target with just the image"
+filegroup(name = 'two', srcs = ['BUILD.bazel', ':raw']" "qcow2_overlay //PKG:x: attribute backing: //PKG:two has 2 files, and an image is one: name a target with just the image"
 overlay unknown_attribute "backing = ':raw', cluster = '64K'" "//PKG:x: no such attribute 'cluster' in 'qcow2_overlay' rule"
 overlay cycle "backing = ':above')
 qcow2_overlay(name = 'above', backing = ':x'" "in qcow2_overlay rule //PKG:x: cycle in dependency graph:"

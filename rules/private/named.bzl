@@ -1,0 +1,76 @@
+"""The image that an attribute of a rule names, and what is known of it."""
+
+load(":errors.bzl", "rule_error", "shown")
+load(":options.bzl", "declared_size")
+load(":providers.bzl", "Qcow2Info")
+
+visibility("//rules/private")
+
+# Of the attribute `x_format` beside the attribute `x`.
+FORMAT_ATTR = attr.string(
+    doc = "`raw` or `qcow2`. Default: from `Qcow2Info`, else what the content says.",
+    values = ["", "raw", "qcow2"],
+)
+
+def named_image(ctx, attribute):
+    """The image that an attribute names, after checking it.
+
+    Args:
+      ctx: the context of a rule with `attribute`, a FORMAT_ATTR beside it, and
+        `virtual_size`.
+      attribute: the name of the attribute.
+
+    Returns:
+      A struct of
+      `file`, the File;
+      `chain`, a depset of all Files it needs, itself included;
+      `format`, its format, or None to take what its content says;
+      `is_last`, whether nothing is declared that it is backed by;
+      `size`, the virtual size in bytes of a disk of its content: what the rule declares,
+      else that of the image, else None.
+    """
+    info = _info(ctx, attribute)
+    label = shown(getattr(ctx.attr, attribute).label)
+    format = getattr(ctx.attr, attribute + "_format") or info.format
+    if info.format and format != info.format:
+        rule_error(ctx, attribute + "_format", "it is {}, but {} is {}".format(repr(format), label, repr(info.format)))
+    size = declared_size(ctx)
+    if size == None:
+        size = info.size
+    elif info.size != None and size < info.size:
+        rule_error(ctx, "size", "{} is {} bytes, less than {} of {} bytes: the end of that would be lost".format(
+            repr(ctx.attr.virtual_size),
+            size,
+            label,
+            info.size,
+        ))
+    return struct(
+        chain = info.chain,
+        file = info.image,
+        format = format,
+        is_last = info.backing == None,
+        size = size,
+    )
+
+def _info(ctx, attribute):
+    """Qcow2Info of the target, made up where it has none."""
+    target = getattr(ctx.attr, attribute)
+    if Qcow2Info in target:
+        info = target[Qcow2Info]
+        files = info.chain.to_list()
+        for file in [info.image, info.backing]:
+            if file and file not in files:
+                rule_error(ctx, attribute, "the chain of {} lacks {}: its rule must put all that the image is backed by into Qcow2Info.chain".format(
+                    shown(target.label),
+                    repr(file.basename),
+                ))
+        return info
+    files = target[DefaultInfo].files.to_list()
+    if len(files) != 1:
+        rule_error(ctx, attribute, "{} has {} files, and an image is one: name a target with just the image".format(
+            shown(target.label),
+            len(files),
+        ))
+    if files[0].is_directory:
+        rule_error(ctx, attribute, "{} is a directory: name a target with just the image file".format(shown(target.label)))
+    return Qcow2Info(image = files[0], format = None)
