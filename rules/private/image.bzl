@@ -1,6 +1,9 @@
 """The rule `qcow2_image`."""
 
+load(":convert.bzl", "convert_image")
 load(":create.bzl", "create_image")
+load(":errors.bzl", "rule_error")
+load(":named.bzl", "FORMAT_ATTR", "named_image")
 load(":options.bzl", "OPTION_ATTRS", "declared_size")
 load(":providers.bzl", "Qcow2Info")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
@@ -8,15 +11,28 @@ load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 visibility("//rules/private")
 
 def _qcow2_image_impl(ctx):
-    return create_image(ctx, size = declared_size(ctx))
+    if ctx.attr.src:
+        return convert_image(ctx, named_image(ctx, "src"))
+    if ctx.attr.src_format:
+        rule_error(ctx, "src_format", "it is {}, the format of an src that is not there: give src too".format(
+            repr(ctx.attr.src_format),
+        ))
+    size = declared_size(ctx)
+    if size == None:
+        rule_error(ctx, "size", "it is missing, and so is src: give a size such as \"10G\" for a blank disk, or an image as src")
+    return create_image(ctx, size = size)
 
 qcow2_image = rule(
     implementation = _qcow2_image_impl,
-    doc = "A blank disk: see the macro of this name.",
+    doc = "A disk that is one file: see the macro of this name.",
     attrs = OPTION_ATTRS | {
+        "src": attr.label(
+            doc = "The image whose content it has: one file, raw or qcow2, or a target with `Qcow2Info`. Default: a blank disk.",
+            allow_files = True,
+        ),
+        "src_format": FORMAT_ATTR,
         "virtual_size": attr.string(
-            doc = "Size of the disk: bytes, or a number with a suffix.",
-            mandatory = True,
+            doc = "Size of the disk: bytes, or a number with a suffix; at least that of `src`, which is the default.",
         ),
         "_rule": attr.string(default = "qcow2_image"),
     },

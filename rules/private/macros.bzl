@@ -31,13 +31,15 @@ def _declare_clone(name, attributes):
 
 def qcow2_image(
         name,
-        size,
+        size = None,
+        src = None,
+        src_format = None,
         cluster_size = "64K",
         compat = "1.1",
         extended_l2 = False,
         lazy_refcounts = False,
         **kwargs):
-    """A blank disk, `<name>.qcow2`.
+    """A disk that is one file, `<name>.qcow2`: blank, or with the content of an image.
 
     ```starlark
     load("@rules_qcow2//rules:defs.bzl", "qcow2_image")
@@ -46,14 +48,48 @@ def qcow2_image(
         name = "scratch",
         size = "10G",
     )
+
+    qcow2_image(
+        name = "node_base",
+        src = "//os:node_image",
+    )
     ```
+
+    With `src` it has only what is data there: no holes, no zeros. A raw image costs
+    a build all its bytes, in hashing, in caches and on the wire; this costs its data. The
+    bytes depend on the content and the options alone, whatever the format and the layout
+    of `src`. An overlay as `src` becomes one file with its whole chain, which nothing needs
+    any more: the runfiles have the image alone.
+
+    Better still, a raw image never is the output of an action. Let a genrule keep it to
+    itself:
+
+    ```starlark
+    genrule(
+        name = "node_base",
+        outs = ["node_base.qcow2"],
+        cmd = "$(execpath :make_image) $@.raw && $(QCOW2_OVERLAY) convert -q -f raw $@.raw $@ && rm $@.raw",
+        toolchains = ["@rules_qcow2//rules:current_qcow2_toolchain"],
+        tools = [
+            ":make_image",
+            "@rules_qcow2//rules:current_qcow2_toolchain",
+        ],
+    )
+    ```
+
+    What is printed needs no file for it: `zstd -dc $< | $(QCOW2_OVERLAY) convert -q -f raw - $@`.
 
     `bazel run //pkg:scratch.clone -- PATH` writes a writable disk like it to PATH.
 
     Args:
       name: The target's name.
       size: Size of the disk: bytes, or a number with a suffix K, M, G, T, P, E
-        (powers of 1024). Rounded up to 512 bytes.
+        (powers of 1024). Rounded up to 512 bytes. Required without `src`; with it, at
+        least that of `src`, which is the default.
+      src: An image: one file, raw or qcow2, or a target with `Qcow2Info`, such as an
+        overlay. Default: the disk is blank.
+      src_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else what the content
+        says.
       cluster_size: Bytes in a cluster, the unit of allocation: a power of two from
         `"512"` to `"2M"`.
       compat: Version of the format: `"1.1"` is version 3, `"0.10"` is version 2.
@@ -62,10 +98,13 @@ def qcow2_image(
       lazy_refcounts: Lets QEMU postpone refcount updates. Needs `compat` 1.1.
       **kwargs: What every rule has, such as `tags` and `visibility`.
     """
-    _check_size("qcow2_image", name, size)
+    if size != None:
+        _check_size("qcow2_image", name, size)
     _qcow2_image(
         name = name,
         virtual_size = size,
+        src = src,
+        src_format = src_format,
         cluster_size = cluster_size,
         compat = compat,
         extended_l2 = extended_l2,

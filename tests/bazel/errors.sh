@@ -72,9 +72,18 @@ genrule(name = 'undeclared', outs = ['undeclared.qcow2'], cmd = 'qemu-img create
 overlay base_is_a_vmdk "backing = ':vmdk')
 genrule(name = 'vmdk', outs = ['disk.vmdk'], cmd = 'qemu-img create -q -f vmdk \$@ 1M'" "it is a VMDK image, and a backing file must be raw or qcow2"
 
-image no_size "" "missing 1 required positional argument: size"
-image size_none "size = None" "qcow2_image //PKG:x: attribute size: None is not a string: give one such as \"20G\""
+image no_size "" "qcow2_image //PKG:x: attribute size: it is missing, and so is src: give a size such as \"10G\" for a blank disk, or an image as src"
+image image_size_number "size = 20" "qcow2_image //PKG:x: attribute size: 20 is not a string: give one such as \"20G\""
 image image_size_empty "size = ''" "qcow2_image //PKG:x: attribute size: it is empty"
+image src_absent "src = ':ray'" "missing input file '//PKG:ray'"
+image src_list "src = [':raw']" "//PKG:x: expected value of type 'string' for attribute 'src' in 'qcow2_image' rule"
+image src_two_files "src = ':two')
+filegroup(name = 'two', srcs = ['BUILD.bazel', ':raw']" "qcow2_image //PKG:x: attribute src: //PKG:two has 2 files, and an image is one: name a target with just the image"
+image src_for_overlay "backing = ':raw', size = '1M'" "//PKG:x: no such attribute 'backing' in 'qcow2_image' rule"
+image src_unknown_format "src = ':raw', src_format = 'vmdk'" "//PKG:x: invalid value in 'src_format' attribute: has to be one of '', 'raw' or 'qcow2' instead of 'vmdk'"
+image src_other_format "src = ':known', src_format = 'raw'" "qcow2_image //PKG:x: attribute src_format: it is \"raw\", but //PKG:known is \"qcow2\""
+image src_format_alone "size = '1M', src_format = 'raw'" "qcow2_image //PKG:x: attribute src_format: it is \"raw\", the format of an src that is not there: give src too"
+image src_size_smaller "src = ':known', size = '1M'" "qcow2_image //PKG:x: attribute size: \"1M\" is 1048576 bytes, less than //PKG:known of 2097152 bytes: the end of that would be lost"
 
 disks no_disks "disks = {}" "qcow2_test //PKG:x: attribute disks: it is empty: give at least one disk, as in {\"NODE1\": \":node\"}"
 disks disks_missing "" "missing 1 required positional argument: disks"

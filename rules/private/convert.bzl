@@ -1,0 +1,51 @@
+"""The action that writes an image with the content of another."""
+
+load(":options.bzl", "image_options", "option_list")
+load(":place.bzl", "place_beside")
+load(":provide.bzl", "image_providers")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE")
+
+visibility("//rules/private")
+
+def convert_image(ctx, source):
+    """Declares the image of a rule and the action that writes it.
+
+    Args:
+      ctx: the context of the rule; the image is named after it.
+      source: what `named_image` says of the attribute `src`.
+
+    Returns:
+      The providers of the rule.
+    """
+    image = ctx.actions.declare_file(ctx.label.name + ".qcow2")
+    options = image_options(ctx, source.size)
+
+    args = ctx.actions.args()
+    args.add("convert")
+    args.add("-q")
+    if source.format:
+        args.add("-f", source.format)
+    size = {} if source.size == None else {"size": str(source.size)}
+    args.add("-o", option_list(options | size))
+    file, chain = source.file, source.chain
+    if source.is_last:
+        # It may be backed by something that is there but not an input.
+        args.add("--standalone")
+    else:
+        # The tool follows relative names from file to file.
+        file, chain = place_beside(ctx, "src", file, chain)
+    args.add(file)
+    args.add(image)
+
+    ctx.actions.run(
+        executable = ctx.toolchains[TOOLCHAIN_TYPE].exec_tool,
+        arguments = [args],
+        inputs = chain,
+        outputs = [image],
+        mnemonic = "Qcow2Convert",
+        progress_message = "Converting to qcow2 image %{output}",
+        # The files of a chain have one root, and keep their relative places in any other.
+        execution_requirements = {"supports-path-mapping": ""},
+        toolchain = TOOLCHAIN_TYPE,
+    )
+    return image_providers(ctx, image = image, options = options, size = source.size)
