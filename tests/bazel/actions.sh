@@ -54,11 +54,29 @@ two_configurations_share_one_action() {
   [[ $ran != *"disk cache hit"* ]] || fail "shared without path mapping: $ran"
 }
 
+# Each with nothing but its chain: in a sandbox, and under paths without a configuration.
+every_chain_becomes_one_image() {
+  local option
+  for option in --spawn_strategy=linux-sandbox --spawn_strategy=local --experimental_output_paths=strip; do
+    must clean
+    must build //converted:all "$option"
+  done
+}
+
+two_configurations_share_one_image() {
+  local cache=(--experimental_output_paths=strip --disk_cache="$work/cache_of_images") ran
+  must clean
+  must build //converted:external_chain -c fastbuild "${cache[@]}"
+  # The base is made again; the overlay and the image of both are not.
+  ran=$(processes //converted:external_chain -c opt "${cache[@]}")
+  [[ $ran == *"2 disk cache hit"*"1 linux-sandbox"* ]] || fail "not shared: $ran"
+}
+
 the_bytes_depend_on_the_target_alone() {
   local first second
   must build //... -c fastbuild
   first=$(hashes "$workspace")
-  (($(wc -l <<<"$first") >= 13)) || fail "too few images: $first"
+  (($(wc -l <<<"$first") >= 24)) || fail "too few images: $first"
   must build //... -c opt --spawn_strategy=local
   second=$(hashes "$workspace")
   diff <(echo "$first") <(echo "$second") || fail "another configuration, another strategy"
@@ -80,4 +98,6 @@ the_bytes_depend_on_the_target_alone() {
 check a_base_of_known_size_and_format_is_no_input
 check a_changed_base_of_known_size_and_format_rebuilds_nothing
 check two_configurations_share_one_action
+check every_chain_becomes_one_image
+check two_configurations_share_one_image
 check the_bytes_depend_on_the_target_alone

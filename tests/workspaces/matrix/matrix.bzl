@@ -1,12 +1,12 @@
-"""A row of the matrix: one base, opened in each place."""
+"""What the matrix is made of: a base that is opened in each place, an image that becomes one file."""
 
-load("@rules_qcow2//rules:defs.bzl", "Qcow2Info", "qcow2_overlay")
+load("@rules_qcow2//rules:defs.bzl", "Qcow2Info", "qcow2_image", "qcow2_overlay")
 load("@rules_shell//shell:sh_binary.bzl", "sh_binary")
 load("@rules_shell//shell:sh_test.bzl", "sh_test")
 
 def _opened_impl(ctx):
     said = ctx.actions.declare_file(ctx.label.name + ".txt")
-    info = ctx.attr.overlay[Qcow2Info]
+    info = ctx.attr.image[Qcow2Info]
     ctx.actions.run_shell(
         # Another action opens the image: the chain is all it needs.
         inputs = depset([ctx.file.content], transitive = [info.chain]),
@@ -21,7 +21,7 @@ _opened = rule(
     doc = "What QEMU says of an image in a build action.",
     attrs = {
         "content": attr.label(allow_single_file = True),
-        "overlay": attr.label(providers = [Qcow2Info]),
+        "image": attr.label(providers = [Qcow2Info]),
     },
 )
 
@@ -67,7 +67,7 @@ def row(name, base, content = None, **kwargs):
     _opened(
         name = name + "_opened",
         content = content,
-        overlay = name,
+        image = name,
     )
     native.filegroup(
         name = name + "_files",
@@ -88,3 +88,40 @@ def row(name, base, content = None, **kwargs):
         data = [name + "_opened", name + "_genrule"],
         tags = ["action"],
     )
+
+def converted(name, src, content):
+    """An image of the content of another, and `<name>_opened`, which compares them.
+
+    Args:
+      name: names the image.
+      src: the other.
+      content: the raw image that must be read through both.
+    """
+    qcow2_image(
+        name = name,
+        src = src,
+    )
+    _opened(
+        name = name + "_opened",
+        content = content,
+        image = name,
+    )
+
+def _foreign_overlay_impl(ctx):
+    image = ctx.actions.declare_file(ctx.label.name + ".qcow2")
+    backing = ctx.file.backing
+    ctx.actions.run_shell(
+        outputs = [image],
+        arguments = [ctx.actions.args().add("../" + backing.short_path).add(image)],
+        command = 'qemu-img create -q -f qcow2 -u -b "$1" -F raw "$2" 1M',
+    )
+    return [
+        DefaultInfo(files = depset([image])),
+        Qcow2Info(image = image, format = "qcow2", backing = backing, chain = depset([image, backing])),
+    ]
+
+foreign_overlay = rule(
+    implementation = _foreign_overlay_impl,
+    doc = "An overlay by a rule that knows nothing of links, on a file of the root package.",
+    attrs = {"backing": attr.label(allow_single_file = True, mandatory = True)},
+)
