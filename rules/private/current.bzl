@@ -18,9 +18,12 @@ current_tool = rule(
 def _current_qcow2_toolchain_impl(ctx):
     toolchain = ctx.toolchains[TOOLCHAIN_TYPE]
     tool = toolchain.exec_tool.executable
+
+    # A shell looks for a name without a slash in PATH.
+    command = tool.path if "/" in tool.path else "./" + tool.path
     return [
         DefaultInfo(files = depset([tool])),
-        platform_common.TemplateVariableInfo({"QCOW2_OVERLAY": tool.path}),
+        platform_common.TemplateVariableInfo({"QCOW2_OVERLAY": command}),
         toolchain,
     ]
 

@@ -138,6 +138,18 @@ toolchain_test = analysistest.make(
     config_settings = {"//command_line_option:platforms": str(Label(":other_machine"))},
 )
 
+def _current_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    variables = analysistest.target_under_test(env)[platform_common.TemplateVariableInfo].variables
+    asserts.equals(env, ctx.attr.command, variables["QCOW2_OVERLAY"])
+    return analysistest.end(env)
+
+current_test = analysistest.make(
+    _current_test_impl,
+    attrs = {"command": attr.string(doc = "What a genrule says to run the tool.")},
+    config_settings = {"//command_line_option:extra_toolchains": [str(Label(":registered_of_root"))]},
+)
+
 def _coverage_test_impl(ctx):
     env = analysistest.begin(ctx)
     actions = analysistest.target_actions(env)
