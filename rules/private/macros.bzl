@@ -55,14 +55,13 @@ def qcow2_image(
     )
     ```
 
-    With `src` it has only what is data there: no holes, no zeros. A raw image costs
-    a build all its bytes, in hashing, in caches and on the wire; this costs its data. The
-    bytes depend on the content and the options alone, whatever the format and the layout
-    of `src`. An overlay as `src` becomes one file with its whole chain, which nothing needs
-    any more: the runfiles have the image alone.
+    A raw image costs a build all its bytes: Bazel hashes and stores its holes and zeros
+    like data. An image with `src` has only the data, and what uses it does not need the
+    source: of an overlay the whole chain becomes one file. The bytes depend on the content
+    and the options alone, whatever the format and the layout of `src` are.
 
-    Better still, a raw image never is the output of an action. Let a genrule keep it to
-    itself:
+    The build that converts it still hashes and stores the source once. A raw image that
+    you make yourself need not be an output at all: a genrule can keep it to itself.
 
     ```starlark
     genrule(
@@ -77,7 +76,7 @@ def qcow2_image(
     )
     ```
 
-    What is printed needs no file for it: `zstd -dc $< | $(QCOW2_OVERLAY) convert -q -f raw - $@`.
+    A program that prints the image needs no file for it: `zstd -dc $< | $(QCOW2_OVERLAY) convert -q -f raw - $@`.
 
     `bazel run //pkg:scratch.clone -- PATH` writes a writable disk like it to PATH.
 
