@@ -2,8 +2,8 @@
 
     ./bazelw run -c opt //tests/bench:compare -- [PART...] [--small] [--directory DIR]
 
-The parts are disks, targets, boot, writes and convert; the default is all of them. The tables are
-printed; results.json and chart.svg beside this file are written again, for the parts that
+The parts are disks, targets, bases, convert, boot and writes; the default is all of them. The tables
+are printed; results.json and chart.svg beside this file are written again, for the parts that
 ran. With --small everything is small and quick, and these two files are left as they are.
 """
 
@@ -13,6 +13,7 @@ import os
 import pathlib
 import tempfile
 
+import bases
 import boot
 import chart
 import convert
@@ -20,7 +21,14 @@ import copies
 import targets
 import writes
 
-PARTS = {"disks": copies, "targets": targets, "boot": boot, "writes": writes, "convert": convert}
+PARTS = {
+    "disks": copies,
+    "targets": targets,
+    "bases": bases,
+    "convert": convert,
+    "boot": boot,
+    "writes": writes,
+}
 
 
 class Setup:

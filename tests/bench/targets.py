@@ -2,10 +2,9 @@
 
 import os
 import shutil
-import subprocess
-import time
 
-from measure import ratio_text, run, spread, spread_text, table
+from measure import ratio_text, spread, spread_text, table
+from workspace import Workspace
 
 TITLE = "Bazel targets"
 WRITE = "small file, `ctx.actions.write`"
@@ -78,29 +77,6 @@ touched_file = rule(
 )
 '''
 
-MODULE = """
-module(name = "bench")
-
-bazel_dep(name = "rules_qcow2")
-bazel_dep(name = "rules_shell", version = "0.6.1")
-
-register_toolchains("//:toolchain")
-"""
-
-ROOT_BUILD = """
-load("@rules_qcow2//rules:defs.bzl", "qcow2_toolchain")
-
-exports_files(["big.img", "touch"], visibility = ["//visibility:public"])
-
-qcow2_toolchain(name = "prebuilt", tool = "qcow2-overlay")
-
-toolchain(
-    name = "toolchain",
-    toolchain = ":prebuilt",
-    toolchain_type = "@rules_qcow2//rules:toolchain_type",
-)
-"""
-
 # Bazel builds, and for that hashes, what is in the runfiles of a target that it is told to build,
 # unless it is told to build the target's own output alone.
 FLAGS = {BIG_ALONE: ["--output_groups=default"]}
@@ -108,30 +84,17 @@ FLAGS = {BIG_ALONE: ["--output_groups=default"]}
 STEPS = ["cold", "again", "one change"]
 
 
-class Workspace:
-    """A workspace of its own, with an output base and a server of its own."""
+class Targets(Workspace):
+    """A workspace with a package for each label."""
 
     def __init__(self, setup):
-        self.setup = setup
-        self.path = setup.directory / "workspace"
-        self.path.mkdir()
-        self.write("MODULE.bazel", MODULE)
-        self.write("BUILD.bazel", ROOT_BUILD)
+        super().__init__(setup)
         self.write("small_file.bzl", SMALL_FILE_BZL)
-        shutil.copy(setup.tool, self.path / "qcow2-overlay")
         shutil.copy(shutil.which("touch"), self.path / "touch")
-        shutil.copy(setup.workspace / ".bazelrc", self.path / ".bazelrc")
-        with open(self.path / ".bazelrc", "a") as bazelrc:
-            bazelrc.write(f"common --override_module=rules_qcow2={setup.workspace}\n")
         with open(self.path / "big.img", "wb") as big:
             big.truncate((64 << 20) if setup.small else (5 << 30))
         for label in PACKAGES:
             self.package(label)
-
-    def write(self, name, text):
-        path = self.path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
 
     def package(self, label, size="20G", cluster="64K"):
         """Writes the package of a label; the size or cluster size is that of its first target."""
@@ -141,31 +104,13 @@ class Workspace:
         lines += [target.format(n=n, size="20G", cluster="64K") for n in range(1, count)]
         self.write(f"{package}/BUILD.bazel", head + "".join(lines))
 
-    def bazel(self, *arguments):
-        # Where this runs below `bazelw`, its Bazel is the one in PATH.
-        environment = dict(os.environ)
-        if "BAZEL" not in environment and not shutil.which("bazelisk"):
-            environment["BAZEL"] = shutil.which("bazel")
-        for name in ["BUILD_WORKSPACE_DIRECTORY", "BUILD_WORKING_DIRECTORY", "RUNFILES_DIR"]:
-            environment.pop(name, None)
-        bazelw = self.setup.workspace / "bazelw"
-        output = f"--output_user_root={self.setup.directory / 'output'}"
-        return run(bazelw, output, *arguments, cwd=self.path, env=environment)
-
-    def build(self, label):
+    def build_label(self, label):
         """Builds all targets of a label; the seconds from start to end."""
-        start = time.monotonic()
-        self.bazel("build", *FLAGS.get(label, []), f"//{PACKAGES[label][0]}:all")
-        return time.monotonic() - start
-
-    def close(self):
-        self.bazel("shutdown")
-        # Bazel's outputs are read-only directories.
-        subprocess.run(["chmod", "-R", "u+w", self.setup.directory], check=True)
+        return self.build(*FLAGS.get(label, []), f"//{PACKAGES[label][0]}:all")
 
 
 def measure(setup):
-    workspace = Workspace(setup)
+    workspace = Targets(setup)
     labels = list(PACKAGES)
     times = {label: {step: [] for step in STEPS} for label in labels}
     try:
@@ -188,10 +133,10 @@ def measure_label(workspace, label, number):
     os.utime(workspace.path / "big.img")
     workspace.bazel("clean")
     os.sync()
-    cold = workspace.build(label)
-    again = workspace.build(label)
+    cold = workspace.build_label(label)
+    again = workspace.build_label(label)
     workspace.package(label, size=f"{30 + number}G", cluster="128K")
-    return {"cold": cold, "again": again, "one change": workspace.build(label)}
+    return {"cold": cold, "again": again, "one change": workspace.build_label(label)}
 
 
 def tables(results):

@@ -1,0 +1,188 @@
+"""A base of which little is data, and an overlay on it: what they cost a build and its caches."""
+
+import http.server
+import json
+import os
+import shutil
+import threading
+
+from measure import bytes_text, in_turn, on_disk, ratio_text, spread, spread_text, table
+from workspace import Workspace
+
+TITLE = "A base in a build"
+RAW = "raw image"
+CONVERTED = "`qcow2_image` of the raw image"
+GENRULE = "`genrule` that keeps the raw image to itself"
+
+# Writes an image of so many MiB: of each 128 MiB 15 are data, no two of them the same.
+MAKE_IMAGE = """
+import random
+import sys
+
+mib = int(sys.argv[1])
+block = random.Random(0).randbytes(1 << 20)
+with open(sys.argv[2], "wb") as image:
+    for piece in range(mib):
+        if piece % 128 < 15:
+            image.seek(piece << 20)
+            image.write(piece.to_bytes(8, "little") + block[8:])
+    image.truncate(mib << 20)
+"""
+
+OVERLAY = """
+qcow2_overlay(
+    name = "node",
+    size = "20G",
+    backing = ":base",
+    backing_format = "{format}",
+)
+"""
+
+RAW_IMAGE = """
+genrule(
+    name = "{name}",
+    outs = ["{name}.img"],
+    cmd = "python3 $(location //:make_image.py) {mib} $@",
+    tools = ["//:make_image.py"],
+)
+"""
+
+# Label -> the package, the format of its target `base`, and the targets.
+PACKAGES = {
+    RAW: ("raw", "raw", RAW_IMAGE.replace("{name}", "base")),
+    CONVERTED: (
+        "converted",
+        "qcow2",
+        RAW_IMAGE.replace("{name}", "image") + 'qcow2_image(name = "base", src = ":image", src_format = "raw")\n',
+    ),
+    GENRULE: (
+        "genrule",
+        "qcow2",
+        """
+genrule(
+    name = "base",
+    outs = ["base.qcow2"],
+    cmd = "python3 $(location //:make_image.py) {mib} $@.raw &&" +
+          " $(QCOW2_OVERLAY) convert -q -f raw $@.raw $@ && rm $@.raw",
+    toolchains = ["@rules_qcow2//rules:current_qcow2_toolchain"],
+    tools = [
+        "//:make_image.py",
+        "@rules_qcow2//rules:current_qcow2_toolchain",
+    ],
+)
+""",
+    ),
+}
+
+LOAD = 'load("@rules_qcow2//rules:defs.bzl", "qcow2_image", "qcow2_overlay")\n'
+
+
+class Cache(http.server.BaseHTTPRequestHandler):
+    """A remote cache that has nothing yet: it counts what it is given."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.answer(404)
+
+    def do_PUT(self):
+        left = int(self.headers["Content-Length"])
+        self.server.received += left
+        while left > 0:
+            left -= len(self.rfile.read(min(left, 1 << 20)))
+        self.answer(200)
+
+    def answer(self, status):
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def measure(setup):
+    mib = 256 if setup.small else 5 * 1024
+    workspace = Workspace(setup)
+    workspace.write("make_image.py", MAKE_IMAGE)
+    for package, format, targets in PACKAGES.values():
+        text = LOAD + targets.replace("{mib}", str(mib)) + OVERLAY.replace("{format}", format)
+        workspace.write(f"{package}/BUILD.bazel", text)
+    try:
+        # The first builds warm the server; their times do not count.
+        found = {label: bytes_of(workspace, label) for label in PACKAGES}
+        rounds = setup.rounds or (1 if setup.small else 3)
+        plain = in_turn({label: way(workspace, label, False) for label in PACKAGES}, rounds, setup.limit)
+        cached = in_turn({label: way(workspace, label, True) for label in PACKAGES}, rounds, setup.limit)
+    finally:
+        workspace.close()
+    for label in PACKAGES:
+        found[label] |= {"plain": spread(plain[label]), "cached": spread(cached[label])}
+    return {"size": mib, "ways": found}
+
+
+def build(workspace, label, *flags):
+    """Builds the overlay of a label, and for that its base, from nothing; the seconds."""
+    workspace.bazel("clean")
+    os.sync()
+    return workspace.build(f"//{PACKAGES[label][0]}:node", *flags)
+
+
+def way(workspace, label, is_cached):
+    cache = workspace.setup.directory / "cache"
+
+    def measured():
+        seconds = build(workspace, label, *([f"--disk_cache={cache}"] if is_cached else []))
+        shutil.rmtree(cache, ignore_errors=True)
+        return seconds
+
+    return measured
+
+
+def bytes_of(workspace, label):
+    """What a build hashes, a disk cache keeps and a remote cache is sent."""
+    cache, log = workspace.setup.directory / "cache", workspace.setup.directory / "log.json"
+    build(workspace, label, f"--disk_cache={cache}", f"--execution_log_json_file={log}")
+    os.sync()  # blocks are allocated when they are written
+    found = {
+        "hashed": sum(bytes_of_outputs(log.read_text())),
+        "cache": on_disk(cache),
+        "length": sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()),
+    }
+    shutil.rmtree(cache)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cache) as server:
+        server.received = 0
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # Nothing is answered before all of a file is sent.
+        remote = f"--remote_cache=http://127.0.0.1:{server.server_port}"
+        build(workspace, label, remote, "--remote_timeout=1h")
+        server.shutdown()
+    return found | {"sent": server.received}
+
+
+def bytes_of_outputs(log):
+    """The lengths of the files that the actions in Bazel's log made, each of which Bazel hashed."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(log):
+        spawn, at = decoder.raw_decode(log, at)
+        yield from (int(file["digest"]["sizeBytes"]) for file in spawn["actualOutputs"])
+        at += len(log[at:]) - len(log[at:].lstrip())
+
+
+def tables(results):
+    ways = results["ways"]
+    rows = []
+    for label, found in ways.items():
+        rows.append(
+            [
+                label,
+                *spread_text(found["plain"]),
+                ratio_text(found["plain"]["median"] / ways[RAW]["plain"]["median"]),
+                *spread_text(found["cached"]),
+                ratio_text(found["cached"]["median"] / ways[RAW]["cached"]["median"]),
+                *(bytes_text(found[name]) for name in ["hashed", "cache", "length", "sent"]),
+            ]
+        )
+    head = ["a base and an overlay", "from nothing", "least", "times raw"]
+    head += ["with a disk cache", "least", "times raw", "hashed", "disk cache", "its length", "to a remote cache"]
+    return ["", f"A base of {bytes_text(results['size'] << 20)}:", "", *table(head, rows)]
