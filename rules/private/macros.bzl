@@ -9,6 +9,7 @@ load(":clone.bzl", "qcow2_clone")
 load(":errors.bzl", "macro_error")
 load(":image.bzl", _qcow2_image = "qcow2_image")
 load(":overlay.bzl", _qcow2_overlay = "qcow2_overlay")
+load(":provision.bzl", _qcow2_provision = "qcow2_provision")
 
 visibility("//rules")
 
@@ -171,6 +172,89 @@ def qcow2_overlay(
         compat = compat,
         extended_l2 = extended_l2,
         lazy_refcounts = lazy_refcounts,
+        **kwargs
+    )
+    _declare_clone(name, kwargs)
+
+def qcow2_provision(
+        name,
+        backing,
+        tool,
+        srcs = [],
+        args = [],
+        env = {},
+        outs = [],
+        size = None,
+        backing_format = None,
+        cluster_size = "64K",
+        compat = "1.1",
+        extended_l2 = False,
+        lazy_refcounts = False,
+        **kwargs):
+    """An overlay with what a tool writes to it, `<name>.qcow2`: a derived image.
+
+    ```starlark
+    load("@rules_qcow2//rules:defs.bzl", "qcow2_provision")
+
+    qcow2_provision(
+        name = "node_v2",
+        srcs = ["release2.tar"],
+        args = ["$(location release2.tar)"],
+        backing = ":node_base",
+        tool = ":install",
+    )
+    ```
+
+    The action makes an empty overlay of `backing`, runs `tool`, and keeps what that has
+    written to the disk. The tool finds `DISK`, the absolute path of the disk, and
+    `DISK_BLOCKDEV`, a complete value for `-blockdev` of QEMU, in its environment: it boots a
+    virtual machine on it, or writes to it by other means. It must have closed the disk when
+    it ends. If it fails, so does the build, with its output, and nothing is kept.
+
+    The target is an image like any other: of an overlay on it, of another derivation, of
+    `qcow2_image(src = ...)`, which makes one file of them. It holds only what differs from
+    `backing`. The bytes depend on what is on the disk and the options alone, not on the order
+    of the writes; whether a guest writes the same each time is up to the tool.
+
+    Tags and `exec_properties` are those of any action: `tags = ["requires-kvm"]`, say, or
+    `["no-remote-cache"]`.
+
+    Args:
+      name: The target's name.
+      backing: The image that is on the disk at first: one file, raw or qcow2, or a target
+        with `Qcow2Info`. It is never written to.
+      tool: The executable that writes to the disk, built for the execution platform.
+      srcs: Files that the tool reads.
+      args: Its arguments. `$(location)`, `$(execpath)` and `$(rootpath)` of `srcs`, `outs` and
+        `tool` are expanded.
+      env: Its environment; expanded like `args`.
+      outs: Further files that it must write, such as the log of the installation.
+      size: Size of the disk, as of `qcow2_image`. At least that of `backing`, which is the
+        default.
+      backing_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else what the
+        content says.
+      cluster_size: As of `qcow2_image`.
+      compat: As of `qcow2_image`.
+      extended_l2: As of `qcow2_image`.
+      lazy_refcounts: As of `qcow2_image`.
+      **kwargs: What every rule has, such as `tags` and `visibility`.
+    """
+    if size != None:
+        _check_size("qcow2_provision", name, size)
+    _qcow2_provision(
+        name = name,
+        args = args,
+        backing = backing,
+        backing_format = backing_format,
+        cluster_size = cluster_size,
+        compat = compat,
+        env = env,
+        extended_l2 = extended_l2,
+        lazy_refcounts = lazy_refcounts,
+        outs = outs,
+        srcs = srcs,
+        tool = tool,
+        virtual_size = size,
         **kwargs
     )
     _declare_clone(name, kwargs)

@@ -50,6 +50,11 @@ pub fn probe() -> Arg {
         .help("Open PATH as the backing file, which is at NAME later")
 }
 
+pub fn standalone() -> Arg {
+    let help = "Fail if the backing file has a backing file of its own";
+    flag("standalone", help).long("standalone")
+}
+
 pub fn options() -> Arg {
     Arg::new("options")
         .short('o')

@@ -45,13 +45,18 @@ impl Backing {
     }
 
     /// Opens it, and all beneath it, for the new image `file`, which must not be among these.
-    pub fn open(&self, file: &Path) -> Result<Vec<ImageInfo>> {
+    /// With `standalone` there may be nothing beneath.
+    pub fn open(&self, file: &Path, standalone: bool) -> Result<Vec<ImageInfo>> {
         let path = match &self.probe {
             Some(path) => path.clone(),
             None => backing_path(file, &self.name)?,
         };
-        let images = chain(&path, self.format);
-        let images = images.with_context(|| format!("backing file {path:?}"))?;
+        let about = || format!("backing file {path:?}");
+        if standalone {
+            let image = ImageInfo::read(&path, self.format).with_context(about)?;
+            check_stands_alone("backing file ", &image)?;
+        }
+        let images = chain(&path, self.format).with_context(about)?;
         check_is_new(file, &self.name, &images)?;
         Ok(images)
     }

@@ -79,7 +79,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         false => request.open_source()?,
     };
     let base = match &request.backing {
-        Some(backing) => backing.open(file)?,
+        Some(backing) => backing.open(file, false)?,
         None => Vec::new(),
     };
     if let Ok(found) = fs::metadata(file) {

@@ -52,13 +52,7 @@ pub fn command() -> Command {
             .conflicts_with("backing-format"),
         )
         .arg(arguments::probe())
-        .arg(
-            flag(
-                "standalone",
-                "Fail if the backing file has a backing file of its own",
-            )
-            .long("standalone"),
-        )
+        .arg(arguments::standalone())
         .arg(arguments::options())
         .arg(arguments::force())
         .arg(arguments::quiet())

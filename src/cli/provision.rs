@@ -33,6 +33,8 @@ differs from the backing file is FILE: the same content gives the same bytes, wh
 order of the writes. Internal snapshots are left out. The backing file, and all beneath it,
 are never written to.
 
+COMMAND can make the disk larger if SIZE is not given.
+
 If COMMAND fails, or something still has the disk open to write to it, nothing is kept.
 
 Exit status: that of COMMAND if it fails; 127 if there is no COMMAND, 126 if it cannot be
@@ -46,6 +48,7 @@ pub fn command() -> Command {
         .arg(arguments::backing().short('b'))
         .arg(arguments::backing_format())
         .arg(arguments::probe())
+        .arg(arguments::standalone())
         .arg(arguments::options())
         .arg(arguments::force())
         .arg(arguments::quiet())
@@ -67,7 +70,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     if existing == Existing::Keep && file.symlink_metadata().is_ok() {
         return Err(cannot_write(file, io::ErrorKind::AlreadyExists.into()));
     }
-    let base = backing.open(file)?;
+    let base = backing.open(file, matches.get_flag("standalone"))?;
     let options = list.options(size_over(&backing.name, &base[0], size)?);
 
     // Signals are caught from now on, so that none leaves a directory.
@@ -90,7 +93,11 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         );
     }
     let options = options.backing(backing.name.as_bytes(), Some(base[0].format));
-    let converted = Conversion::to_qcow2(options)
+    let conversion = Conversion {
+        size,
+        ..Conversion::to_qcow2(options)
+    };
+    let converted = conversion
         .write_file(file, existing, Source::Images(images), &base, &|_| ())
         .map_err(|error| cannot_write(file, error))?;
     match matches.get_flag("quiet") {
