@@ -14,8 +14,8 @@ const WINDOW_BITS: u8 = 15;
 const FRAME: u32 = 0xFD2F_B528;
 const SKIPPABLE_FRAME: u32 = 0x184D_2A50;
 
-/// Decompresses one cluster after the other in the same memory: some 50 KB, and two
-/// clusters for zstd.
+/// Decompresses one cluster after the other in the same memory: 60 KB, and for zstd a
+/// cluster and some 200 KB more.
 pub(crate) struct Decompressor {
     deflate: Inflate,
     zstd: DecompressContext,
@@ -90,20 +90,19 @@ fn frame_length(input: &[u8]) -> Option<usize> {
     if magic & !0xF == SKIPPABLE_FRAME {
         return (word(4)? as usize).checked_add(8);
     }
-    if magic != FRAME {
+    // The first byte of the header says which fields follow (RFC 8878, 3.1.1.1). There is
+    // no dictionary that a cluster could need.
+    let descriptor = *input.get(4)?;
+    if magic != FRAME || descriptor & 3 != 0 {
         return None;
     }
-
-    // The header's fields have the lengths its first byte says (RFC 8878, 3.1.1.1).
-    let descriptor = *input.get(4)?;
     let is_single_segment = descriptor & 0x20 != 0;
     let window = usize::from(!is_single_segment);
-    let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
     let content_size = match descriptor >> 6 {
         0 => usize::from(is_single_segment),
         shift => 1 << shift,
     };
-    let mut end = 5 + window + dictionary + content_size;
+    let mut end = 5 + window + content_size;
 
     // A block's header is of three bytes: if it is the last one, its type, its size
     // (RFC 8878, 3.1.1.2). A block of type 1, one byte that is repeated, has that only.
@@ -284,6 +283,14 @@ mod tests {
             let run = vec![b'a'; length];
             assert_eq!(decompress_to(length, ZSTD, &data), Ok(run), "{header:02x?}");
         }
+    }
+
+    #[test]
+    fn a_block_may_be_as_large_as_a_cluster() {
+        let stored = vec![b'a'; 1 << 16];
+        let header = [0xA0, 0, 0, 1, 0, 1, 0, 8];
+        let data = [&FRAME.to_le_bytes(), &header[..], &stored, b"padding"].concat();
+        assert_eq!(decompress_to(1 << 16, ZSTD, &data), Ok(stored));
     }
 
     #[test]
