@@ -14,6 +14,7 @@ use qcow2_overlay::{
 use crate::cli::arguments::{self, flag, format, format_of, option_list, path_of};
 use crate::cli::backing::{check_stands_alone, Backing};
 use crate::cli::failure::usage;
+use crate::cli::neutral::neutral;
 use crate::cli::option_help::OPTIONS_HELP;
 use crate::cli::output::{cannot_write, describe_converted, existing, say};
 use crate::cli::progress::Progress;
@@ -173,11 +174,13 @@ impl<'a> Request<'a> {
     fn open_source(&self) -> Result<Vec<ImageInfo>> {
         let about = || format!("{:?}", self.source);
         if self.standalone {
-            let image = ImageInfo::read(self.source, self.source_format).with_context(about)?;
+            let image = ImageInfo::read(self.source, self.source_format);
+            let image = image.map_err(neutral).with_context(about)?;
             check_stands_alone("", &image)?;
             return Ok(vec![image]);
         }
-        chain(self.source, self.source_format).with_context(about)
+        let images = chain(self.source, self.source_format);
+        images.map_err(neutral).with_context(about)
     }
 
     fn conversion(&self, base: &[ImageInfo]) -> Conversion {
@@ -213,7 +216,9 @@ impl<'a> Request<'a> {
             .take(SECTOR)
             .read_to_end(&mut start)
             .context("standard input")?;
-        if self.source_format.is_none() && detect_start(&start)? == Format::Qcow2 {
+        if self.source_format.is_none()
+            && detect_start(&start).map_err(|e| neutral(e.into()))? == Format::Qcow2
+        {
             return Err(usage(
                 "standard input is a qcow2 image, which is not read in order: give the name of \
                  a file, or -f raw if these very bytes are the disk",

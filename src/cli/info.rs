@@ -1,6 +1,5 @@
 //! `qcow2-overlay info`
 
-use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -11,6 +10,7 @@ use serde_json::Value;
 use crate::cli::described::Described;
 use crate::cli::info_json::to_json;
 use crate::cli::info_text::to_text;
+use crate::cli::neutral::neutral;
 use crate::cli::output::print;
 
 pub fn command() -> Command {
@@ -72,15 +72,4 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         _ => images.iter().map(to_text).collect::<Vec<_>>().join("\n"),
     };
     print(&text)
-}
-
-/// The library's advice on images of other formats is for their use as bases.
-fn neutral(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    match inner {
-        Some(qcow2_overlay::Error::ForeignFormat(format)) => {
-            io::Error::other(format!("it is a {format} image, neither raw nor qcow2"))
-        }
-        _ => error,
-    }
 }

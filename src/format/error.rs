@@ -206,7 +206,7 @@ impl fmt::Display for Error {
                 f,
                 "it is a qcow2 image, not a raw one: give its overlay -F qcow2 (in a BUILD \
                  file: backing_format = \"qcow2\"); if its very bytes are the disk, convert \
-                 it first with qemu-img convert -f raw -O qcow2"
+                 it first with qcow2-overlay convert -f raw"
             ),
             Error::Truncated { what, end, length } => write!(
                 f,

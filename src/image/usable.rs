@@ -14,18 +14,22 @@ use crate::image::record::Record;
 /// When a running QEMU may write to one of them, by the locks that it holds; when a
 /// [`Record`] does not match; as of [`check_fit`].
 pub(crate) fn check_usable(images: &[ImageInfo]) -> io::Result<()> {
-    for image in images {
-        if image.is_written()? {
-            return Err(io::Error::other(format!(
-                "a running QEMU has {:?} open to write to it; end that first",
-                image.path
-            )));
-        }
-    }
+    images.iter().try_for_each(check_not_written)?;
     for start in 0..images.len() {
         check_record(&images[start..])?;
     }
     check_fit(images)
+}
+
+/// Checks that no running QEMU may write to an image.
+pub(crate) fn check_not_written(image: &ImageInfo) -> io::Result<()> {
+    match image.is_written()? {
+        true => Err(io::Error::other(format!(
+            "a running QEMU has {:?} open to write to it; end that first",
+            image.path
+        ))),
+        false => Ok(()),
+    }
 }
 
 fn check_record(images: &[ImageInfo]) -> io::Result<()> {

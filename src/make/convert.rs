@@ -5,13 +5,14 @@ use std::path::Path;
 use std::thread;
 
 use crate::format::header::Header;
+use crate::format::image_format::Format;
 use crate::format::new_header::max_virtual_size;
 use crate::format::options::Options;
 use crate::format::size::SECTOR;
 use crate::image::disk_reader::DiskReader;
 use crate::image::image_info::ImageInfo;
 use crate::image::storage::{OpenFile, Storage};
-use crate::image::usable::check_usable;
+use crate::image::usable::{check_not_written, check_usable};
 use crate::make::difference::{Candidates, Side};
 use crate::make::file::{write_file, Existing};
 use crate::make::output::{NewFile, Output};
@@ -108,16 +109,16 @@ impl Conversion {
             let output = NewFile::new(file);
             let converted = match source {
                 Source::Images(images) => {
-                    check_usable(&images)?;
+                    check_source(&images)?;
                     let reader = DiskReader::of(&images)?;
                     let depth = own_depth(&images, base);
-                    let input = From::Disk(&reader, depth);
+                    let input = Opened::Disk(&reader, depth);
                     let converted = self.run(input, base_reader.as_ref(), &output, progress)?;
                     check_unchanged(&images, &reader)?;
                     converted
                 }
                 Source::Stream(stream) => {
-                    let input = From::Stream(stream);
+                    let input = Opened::Stream(stream);
                     self.run(input, base_reader.as_ref(), &output, progress)?
                 }
             };
@@ -142,22 +143,22 @@ impl Conversion {
         source: &DiskReader<S>,
         base: Option<&DiskReader<S>>,
     ) -> io::Result<Converted> {
-        self.run(From::Disk(source, source.depth()), base, output, &|_| ())
+        self.run(Opened::Disk(source, source.depth()), base, output, &|_| ())
     }
 
     fn run<S: Storage>(
         &self,
-        from: From<S>,
+        source: Opened<S>,
         base: Option<&DiskReader<S>>,
         output: &impl Output,
         progress: &(dyn Fn(u64) + Sync),
     ) -> io::Result<Converted> {
         let least = base.map_or(0, DiskReader::virtual_size);
-        if let From::Disk(reader, _) = from {
+        if let Opened::Disk(reader, _) = source {
             self.check_size(reader.virtual_size(), least)?;
         }
-        let known_size = match (&from, self.size) {
-            (From::Disk(reader, _), None) => Some(reader.virtual_size()),
+        let known_size = match (&source, self.size) {
+            (Opened::Disk(reader, _), None) => Some(reader.virtual_size()),
             (_, size) => size.map(|size| size.next_multiple_of(SECTOR)),
         };
         let (places, units, cluster_size) = match &self.options {
@@ -170,16 +171,16 @@ impl Conversion {
             }
         };
         let largest = |reader: &DiskReader<S>| reader.largest_cluster();
-        let source = match &from {
-            From::Disk(reader, _) => Some(*reader),
-            From::Stream(_) => None,
+        let reader = match &source {
+            Opened::Disk(reader, _) => Some(*reader),
+            Opened::Stream(_) => None,
         };
         let part = PART
             .max(cluster_size)
-            .max(source.map_or(0, largest))
+            .max(reader.map_or(0, largest))
             .max(base.map_or(0, largest));
         let pipeline = Pipeline {
-            source,
+            source: reader,
             base,
             output,
             unit_size: cluster_size as usize / units as usize,
@@ -187,8 +188,8 @@ impl Conversion {
             threads: self.threads.max(1),
             progress,
         };
-        let input = match from {
-            From::Disk(reader, depth) => Input::Disk(Candidates {
+        let input = match source {
+            Opened::Disk(reader, depth) => Input::Disk(Candidates {
                 source: Side::new(reader, depth),
                 base: base.map(|base| Side::new(base, base.depth())),
                 size: known_size.unwrap_or_default(),
@@ -196,7 +197,7 @@ impl Conversion {
                 step: part,
                 position: 0,
             }),
-            From::Stream(reader) => Input::Stream(Stream {
+            Opened::Stream(reader) => Input::Stream(Stream {
                 reader,
                 length: 0,
                 limit: known_size.unwrap_or(self.max_size()),
@@ -249,8 +250,16 @@ impl Conversion {
     }
 }
 
+/// As [`check_usable`]; but what is to be read as a raw disk can have any content.
+fn check_source(images: &[ImageInfo]) -> io::Result<()> {
+    match images {
+        [image] if image.format == Format::Raw => check_not_written(image),
+        _ => check_usable(images),
+    }
+}
+
 /// [`Source`] with a disk that is open, and how many of its images the base is not made of.
-enum From<'a, S> {
+enum Opened<'a, S> {
     Disk(&'a DiskReader<S>, usize),
     Stream(&'a mut (dyn Read + Send)),
 }

@@ -392,7 +392,7 @@ fn a_qcow2_base_that_is_said_to_be_raw() {
             1,
             "backing file \"base.qcow2\": it is a qcow2 image, not a raw one: give its overlay \
              -F qcow2 (in a BUILD file: backing_format = \"qcow2\"); if its very bytes are the \
-             disk, convert it first with qemu-img convert -f raw -O qcow2",
+             disk, convert it first with qcow2-overlay convert -f raw",
         );
     }
     assert_eq!(dir.names(), ["base.qcow2"]);

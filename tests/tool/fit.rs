@@ -98,7 +98,7 @@ fn a_format_that_the_content_contradicts() {
     let base = |name: &str, problem: &str| format!("its backing file {name:?}: {problem}");
     let qcow2 = "it is a qcow2 image, not a raw one: give its overlay -F qcow2 (in a BUILD file: \
                  backing_format = \"qcow2\"); if its very bytes are the disk, convert it first \
-                 with qemu-img convert -f raw -O qcow2";
+                 with qcow2-overlay convert -f raw";
     let vmdk = "it is a VMDK image, and a backing file must be raw or qcow2: convert it with \
                 qemu-img convert";
     let raw = "it is not a qcow2 image: if it is a raw one, give its overlay -F raw (in a BUILD \
