@@ -4,12 +4,14 @@
 mod common;
 mod doubtful;
 mod exec;
+mod guest_data;
 mod holes;
 mod lifecycle;
 mod locks;
 mod mutations;
 mod names;
 mod random;
+mod random_guest;
 mod record;
 
 mod broken;

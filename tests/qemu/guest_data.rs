@@ -1,0 +1,286 @@
+//! What random guests wrote, read and converted here, and by QEMU. More of them by hand:
+//!
+//! ```sh
+//! QCOW2_ROUNDS=10000 QCOW2_SEED=1 cargo test --release --test qemu guests -- --nocapture
+//! ```
+//!
+//! Round N with seed S is the first one with seed S + N.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use fastrand::Rng;
+use qcow2_overlay::{
+    chain, Content, Conversion, DiskReader, Existing, Format, ImageInfo, OptionList, Options,
+    Source,
+};
+use serde_json::Value;
+
+use crate::random::number;
+use crate::random_guest::{choose, options, Guest, SMALL};
+
+/// How many of each kind of check there were.
+type Counts = BTreeMap<&'static str, u32>;
+
+fn count(counts: &mut Counts, what: &'static str) {
+    *counts.entry(what).or_default() += 1;
+}
+
+fn read_chain(guest: &Guest, name: &str, format: &str) -> Vec<ImageInfo> {
+    let format: Format = format.parse().expect("raw or qcow2");
+    chain(&guest.dir.path(name), Some(format)).expect("a chain")
+}
+
+fn convert(guest: &Guest, conversion: &Conversion, name: &str, from: &str, format: &str) {
+    let source = Source::Images(read_chain(guest, from, format));
+    conversion
+        .write_file(
+            &guest.dir.path(name),
+            Existing::Replace,
+            source,
+            &[],
+            &|_| (),
+        )
+        .expect("a conversion");
+}
+
+/// A conversion with random options that `size` allows, and threads.
+fn conversion(rng: &mut Rng, size: u64) -> (String, Conversion) {
+    let text = loop {
+        let text = options(rng);
+        let is_small = ["=512", "=1024", "=2048"].iter().any(|s| text.contains(s));
+        if size < 256 << 20 || !is_small {
+            break text;
+        }
+    };
+    let mut list = OptionList::default();
+    list.add(text.as_bytes()).expect("options");
+    let conversion = Conversion {
+        threads: rng.usize(1..=4),
+        ..Conversion::to_qcow2(list.options(0))
+    };
+    (text, conversion)
+}
+
+/// Checks an image of ours, and that QEMU reads from it what it reads from the source.
+fn check(guest: &mut Guest, name: &str, what: &str) {
+    let said = guest.qemu_img(&format!("check -f qcow2 {name}")).ok();
+    assert!(said.starts_with("No errors were found"), "{what}: {said}");
+    let (top, format) = guest.top();
+    let run = guest.qemu_img(&format!("compare -f {format} -F qcow2 {top} {name}"));
+    assert_eq!(run.status, Some(0), "{what}: {run:?}");
+}
+
+fn first_difference(one: &[u8], other: &[u8]) -> Option<usize> {
+    let pairs = one.iter().zip(other);
+    let found = pairs.into_iter().position(|(a, b)| a != b);
+    found.or((one.len() != other.len()).then_some(one.len().min(other.len())))
+}
+
+/// Whether what is read here, in parts of any length, is what QEMU reads.
+fn check_reader(guest: &mut Guest, rng: &mut Rng, reader: &DiskReader) {
+    let (top, format) = guest.top();
+    guest
+        .qemu_img(&format!("convert -f {format} -O raw {top} flat"))
+        .ok();
+    let flat = guest.dir.read("flat");
+    let mut ours = vec![1; reader.virtual_size() as usize];
+    let mut done = 0;
+    while done < ours.len() {
+        let most = 1 << rng.u32(8..22);
+        let length = rng.usize(1..=most).min(ours.len() - done);
+        reader
+            .read_at(&mut ours[done..done + length], done as u64)
+            .expect("data");
+        done += length;
+    }
+    assert_eq!(first_difference(&ours, &flat), None, "read here, by QEMU");
+}
+
+/// Whether the extents are those of `qemu-img map`. QEMU asks the file system for holes in
+/// data too if it takes the image for one with preallocated metadata (see holes.rs).
+fn check_extents(guest: &mut Guest, reader: &DiskReader) {
+    let (top, format) = guest.top();
+    let text = guest
+        .qemu_img(&format!("map -f {format} --output json {top}"))
+        .ok();
+    let entries: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    let mut offset = 0;
+    for entry in entries {
+        let number = |key: &str| entry[key].as_u64();
+        let start = number("start").expect("a number");
+        let end = start + number("length").expect("a number");
+        assert_eq!(start, offset, "{text}");
+        while offset < end {
+            let extent = reader.extent(offset, reader.depth()).expect("an extent");
+            let at = format!("at {offset}: {extent:?}, {entry}");
+            match extent.content {
+                Content::Data {
+                    image,
+                    offset: host,
+                } => {
+                    let is_compressed = host.is_none();
+                    assert_eq!(entry["data"], true, "{at}");
+                    assert_eq!(entry["compressed"], is_compressed, "{at}");
+                    assert_eq!(number("depth"), Some(image as u64), "{at}");
+                    let theirs = number("offset").map(|host| host + offset - start);
+                    assert_eq!(theirs, host, "{at}");
+                }
+                Content::Zero => {
+                    assert_eq!(entry["data"], false, "{at}");
+                    assert_eq!(entry["zero"], true, "{at}");
+                }
+                Content::Beneath => panic!("nothing is beneath the whole chain, {at}"),
+            }
+            offset = end.min(offset + extent.length);
+        }
+    }
+    assert_eq!(offset, reader.virtual_size(), "{text}");
+}
+
+/// A copy by `qemu-img convert` in another format and layout.
+fn copy(guest: &mut Guest, rng: &mut Rng, size: u64) -> &'static str {
+    let (top, format) = guest.top();
+    let convert = format!("convert -f {format}");
+    if size <= SMALL && rng.u32(..3) == 0 {
+        // All zeros are written, or those of 4 KiB and more are holes.
+        let sparse = choose(rng, &["-S 0", "-S 4k"]);
+        guest
+            .qemu_img(&format!("{convert} {sparse} -O raw {top} copy"))
+            .ok();
+        return "raw";
+    }
+    let cluster_size = 1 << rng.u32(12..=21);
+    let compression = choose(
+        rng,
+        &["", "-c", "-c -o compression_type=zstd", "-o extended_l2=on"],
+    );
+    let cluster_size = match compression.contains("extended") {
+        true => cluster_size.max(16 << 10),
+        false => cluster_size,
+    };
+    let options = format!("{compression} -o cluster_size={cluster_size}");
+    guest
+        .qemu_img(&format!("{convert} -O qcow2 {options} {top} copy"))
+        .ok();
+    "qcow2"
+}
+
+/// Checks overlays of `base`, made from the source and from its copy.
+fn check_overlay(
+    guest: &mut Guest,
+    rng: &mut Rng,
+    (base, base_format): (&str, &str),
+    copy_format: &str,
+) {
+    let (top, format) = guest.top();
+    let base_chain = read_chain(guest, base, base_format);
+    let size = read_chain(guest, &top, format)[0].virtual_size;
+    let least = base_chain[0].virtual_size;
+    let (text, conversion) = conversion(rng, size.max(least));
+    let options: Options = conversion.options.clone().expect("qcow2");
+    let conversion = Conversion {
+        options: Some(options.backing(base, Some(base_chain[0].format))),
+        size: (size < least).then_some(least),
+        ..conversion
+    };
+    let write = |name: &str, from: &str, format: &str, threads| {
+        let source = Source::Images(read_chain(guest, from, format));
+        let path = guest.dir.path(name);
+        let conversion = Conversion {
+            threads,
+            ..conversion.clone()
+        };
+        conversion
+            .write_file(&path, Existing::Replace, source, &base_chain, &|_| ())
+            .expect("a conversion");
+    };
+    write("overlay", &top, format, conversion.threads);
+    write("overlay-2", "copy", copy_format, 5 - conversion.threads);
+    let what = format!("overlay of {base} with {text}");
+    assert!(same_file(guest, "overlay", "overlay-2"), "{what}");
+    check(guest, "overlay", &what);
+}
+
+fn same_file(guest: &Guest, one: &str, other: &str) -> bool {
+    guest.dir.read(one) == guest.dir.read(other)
+}
+
+fn times(guest: &Guest) -> Vec<(std::time::SystemTime, u64)> {
+    let stat = |path: &Path| {
+        let metadata = fs::metadata(path).expect("metadata");
+        (metadata.modified().expect("a time"), metadata.len())
+    };
+    let images = guest.images.iter();
+    images
+        .map(|(name, _)| stat(&guest.dir.path(name)))
+        .collect()
+}
+
+fn round(rng: &mut Rng, counts: &mut Counts) {
+    let mut guest = Guest::new(rng);
+    let (top, format) = guest.top();
+    let before = times(&guest);
+    let images = read_chain(&guest, &top, format);
+    let reader = DiskReader::of(&images).expect("a disk");
+    let size = reader.virtual_size();
+    count(counts, "images");
+    if size <= SMALL {
+        check_reader(&mut guest, rng, &reader);
+        count(counts, "read");
+        if rng.u32(..4) == 0 {
+            convert(&guest, &Conversion::to_raw(), "raw", &top, format);
+            assert!(same_file(&guest, "raw", "flat"), "raw");
+            count(counts, "converted to raw");
+        }
+    }
+    if rng.u32(..3) == 0 {
+        check_extents(&mut guest, &reader);
+        count(counts, "mapped");
+    }
+    let (text, conversion) = conversion(rng, size);
+    convert(&guest, &conversion, "ours", &top, format);
+    check(&mut guest, "ours", &text);
+    count(counts, "converted to qcow2");
+    if rng.bool() {
+        let copy_format = copy(&mut guest, rng, size);
+        let threads = 5 - conversion.threads;
+        let conversion = Conversion {
+            threads,
+            ..conversion
+        };
+        convert(&guest, &conversion, "ours-2", "copy", copy_format);
+        assert!(same_file(&guest, "ours", "ours-2"), "{text}");
+        count(counts, "converted from a copy");
+        if guest.images.len() > 1 {
+            let (base, format) = guest.images[rng.usize(..guest.images.len() - 1)].clone();
+            check_overlay(&mut guest, rng, (&base, format), copy_format);
+            count(counts, "overlays of a base of its own");
+        }
+        if rng.bool() {
+            fs::copy(guest.dir.path("copy"), guest.dir.path("other")).expect("copy");
+            guest.change(rng, "other", copy_format);
+            check_overlay(&mut guest, rng, ("other", copy_format), copy_format);
+            count(counts, "overlays of another base");
+        }
+    }
+    assert_eq!(before, times(&guest), "a source was written to");
+}
+
+#[test]
+fn what_random_guests_wrote_is_read_and_converted() {
+    let (rounds, seed) = (number("QCOW2_ROUNDS", 60), number("QCOW2_SEED", 0));
+    let mut counts = Counts::new();
+    for number in 0..rounds {
+        let mut rng = Rng::with_seed(seed + number);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            round(&mut rng, &mut counts);
+        }));
+        assert!(result.is_ok(), "with seed {}", seed + number);
+    }
+    println!("{counts:?}");
+    for what in ["read", "mapped", "converted from a copy"] {
+        assert!(counts.get(what) > Some(&0), "{what}");
+    }
+}
