@@ -50,11 +50,8 @@ impl Storage for OpenFile {
                 Err(error) => return Err(error),
             }
         }
-        let end = offset + done as u64;
-        if done < buffer.len() && end < self.length {
-            return Err(io::Error::other(format!(
-                "it was cut off at byte {end} while it was read"
-            )));
+        if done < buffer.len() && offset + (done as u64) < self.length {
+            return Err(io::Error::other("it was cut off while it was read"));
         }
         buffer[done..].fill(0);
         Ok(())

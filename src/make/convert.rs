@@ -13,7 +13,7 @@ use crate::image::disk_reader::DiskReader;
 use crate::image::image_info::ImageInfo;
 use crate::image::storage::{OpenFile, Storage};
 use crate::image::usable::{check_not_written, check_usable};
-use crate::make::difference::{Candidates, Side};
+use crate::make::difference::{in_base, Candidates, Side};
 use crate::make::file::{write_file, Existing};
 use crate::make::output::{NewFile, Output};
 use crate::make::packer::{Packer, Tables};
@@ -100,10 +100,10 @@ impl Conversion {
         base: &[ImageInfo],
         progress: &(dyn Fn(u64) + Sync),
     ) -> io::Result<Converted> {
-        check_usable(base)?;
+        check_usable(base).map_err(in_base)?;
         let base_reader = match base {
             [] => None,
-            images => Some(DiskReader::of(images)?),
+            images => Some(DiskReader::of(images).map_err(in_base)?),
         };
         write_file(path, existing, |file| {
             let output = NewFile::new(file);

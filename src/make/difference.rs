@@ -49,6 +49,11 @@ impl<'a, S: Storage> Side<'a, S> {
     }
 }
 
+/// Says that something is wrong with the backing file, not with the source.
+pub(crate) fn in_base(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("in the backing file: {error}"))
+}
+
 /// Fills `buffer` with what is at `offset` of a disk, or zeros behind its end.
 pub(crate) fn read_padded<S: Storage>(
     reader: &DiskReader<S>,
@@ -82,7 +87,7 @@ impl<S: Storage> Candidates<'_, S> {
             (Content::Beneath, _) => (true, source.length),
             (Content::Zero, None) => (true, source.length),
             (Content::Zero, Some(base)) => {
-                let base = base.extent(offset)?;
+                let base = base.extent(offset).map_err(in_base)?;
                 let is_zero = base.content == Content::Zero;
                 (is_zero, source.length.min(base.length))
             }

@@ -12,7 +12,7 @@ use std::thread;
 use crate::format::zeros::{data_ranges, is_same, is_zero};
 use crate::image::disk_reader::{Content, DiskReader};
 use crate::image::storage::Storage;
-use crate::make::difference::{read_padded, Candidates};
+use crate::make::difference::{in_base, read_padded, Candidates};
 use crate::make::output::Output;
 use crate::make::packer::{L2Table, Packer, Units};
 
@@ -136,7 +136,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
             }
             if let Some(base) = self.base {
                 beneath.resize(bytes.len(), 0);
-                read_padded(base, &mut beneath, part.start)?;
+                read_padded(base, &mut beneath, part.start).map_err(in_base)?;
             }
             let clusters = self.clusters(&bytes, &beneath);
 
