@@ -1,8 +1,12 @@
 //! The tool and the library, without QEMU.
 
 mod bad_input;
+mod changed_source;
 mod clone;
 mod common;
+mod convert;
+mod convert_mistakes;
+mod corrupt_data;
 mod create;
 mod exec;
 mod fit;

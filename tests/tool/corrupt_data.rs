@@ -1,0 +1,163 @@
+//! `convert` of images whose tables or compressed clusters make no sense.
+
+use std::fs;
+
+use qcow2_overlay::Header;
+
+use crate::common::Dir;
+use crate::convert::data;
+
+const CLUSTER: usize = 64 << 10;
+/// Where `convert` puts the first L2 table and the first data, and the second cluster of that.
+const L2: usize = CLUSTER;
+const DATA: usize = 2 * CLUSTER;
+
+/// An image of 1 MiB, full of data, made with these options.
+fn image(options: &str) -> Vec<u8> {
+    let dir = Dir::new();
+    dir.write("disk.raw", &data(1 << 20));
+    dir.tool(&format!("convert -q -o {options} disk.raw disk.qcow2"))
+        .ok();
+    dir.read("disk.qcow2")
+}
+
+fn put(image: &mut [u8], at: usize, value: u64) {
+    image[at..at + 8].copy_from_slice(&value.to_be_bytes());
+}
+
+/// Converts the image, and an overlay of it, which must fail with `message` and leave nothing.
+#[track_caller]
+fn refused(image: &[u8], message: &str) {
+    let dir = Dir::new();
+    dir.write("disk.qcow2", image);
+    dir.tool("create -q -b disk.qcow2 top.qcow2").ok();
+    dir.sparse("blank.raw", 1 << 20);
+    for (arguments, beneath) in [
+        ("disk.qcow2", ""),
+        ("-O raw disk.qcow2", ""),
+        ("top.qcow2", "in \"disk.qcow2\": "),
+    ] {
+        let source = arguments.rsplit(' ').next().expect("a name");
+        let about = format!("cannot convert {source:?} to \"x\": {beneath}{message}");
+        dir.tool(&format!("convert {arguments} x")).fails(1, &about);
+        assert_eq!(dir.names(), ["blank.raw", "disk.qcow2", "top.qcow2"]);
+    }
+    // Of the backing file, too.
+    let about = "cannot convert \"blank.raw\" to \"x\": in the backing file: ";
+    dir.tool("convert -B disk.qcow2 blank.raw x")
+        .fails(1, &format!("{about}{message}"));
+    assert_eq!(dir.names(), ["blank.raw", "disk.qcow2", "top.qcow2"]);
+}
+
+#[test]
+fn the_image_is_as_the_others_are_made_from_it() {
+    let image = image("compat=1.1");
+    assert!(image[DATA..DATA + (1 << 20)] == data(1 << 20));
+    assert_eq!(image[L2..L2 + 8], [0x80, 0, 0, 0, 0, 2, 0, 0]);
+}
+
+#[test]
+fn an_offset_that_is_not_that_of_a_cluster() {
+    let mut image = image("compat=1.1");
+    put(&mut image, L2 + 8, 1 << 63 | (3 * CLUSTER + 512) as u64);
+    refused(
+        &image,
+        "corrupt qcow2 image: offset of a cluster is 197120 (0x30200)",
+    );
+}
+
+#[test]
+fn an_offset_behind_the_end_of_the_file() {
+    let mut image = image("compat=1.1");
+    let length = image.len();
+    put(&mut image, L2 + 8, 1 << 63 | length as u64);
+    let message = format!(
+        "truncated qcow2 image: a cluster ends at byte {}, the file at byte {length}",
+        length + 1
+    );
+    refused(&image, &message);
+}
+
+#[test]
+fn an_l2_table_that_is_not_at_a_cluster_or_not_in_the_file() {
+    let good = image("compat=1.1");
+    let l1 = Header::parse(&good).expect("a header").l1_offset as usize;
+    let mut image = good.clone();
+    put(&mut image, l1, 1 << 63 | (CLUSTER + 512) as u64);
+    refused(
+        &image,
+        "corrupt qcow2 image: offset of an L2 table is 66048 (0x10200)",
+    );
+    let mut image = good;
+    let length = image.len();
+    put(&mut image, l1, 1 << 63 | length as u64);
+    let message = format!(
+        "truncated qcow2 image: an L2 table ends at byte {}, the file at byte {length}",
+        length + 4096
+    );
+    refused(&image, &message);
+}
+
+#[test]
+fn a_zero_flag_in_version_2() {
+    let mut image = image("compat=0.10");
+    put(&mut image, L2 + 8, 1);
+    let message = "corrupt qcow2 image: L2 entry of a version 2 image is 1 (0x1)";
+    refused(&image, message);
+}
+
+#[test]
+fn subclusters_that_are_two_things_at_once_or_nowhere() {
+    let good = image("extended_l2=on");
+    let mut image = good.clone();
+    put(&mut image, L2 + 16 + 8, 0x0000_0001_0000_0001);
+    let message = "corrupt qcow2 image: bitmap of an L2 entry is 4294967297 (0x100000001)";
+    refused(&image, message);
+    let mut image = good;
+    put(&mut image, L2 + 16, 0);
+    put(&mut image, L2 + 16 + 8, 4);
+    refused(
+        &image,
+        "corrupt qcow2 image: bitmap of an L2 entry is 4 (0x4)",
+    );
+}
+
+#[test]
+fn a_compressed_cluster_of_garbage() {
+    // The data of the cluster itself: neither a deflate stream nor a zstd frame.
+    for compression in [0, 1] {
+        let mut image = image("compat=1.1");
+        let sectors = 127;
+        put(
+            &mut image,
+            L2 + 8,
+            1 << 62 | sectors << 54 | (DATA + CLUSTER) as u64,
+        );
+        if compression == 1 {
+            image[79] |= 8;
+            image[104] = 1;
+        }
+        let message =
+            "corrupt qcow2 image: the compressed cluster at guest offset 65536 (0x10000) \
+ is damaged";
+        refused(&image, message);
+    }
+}
+
+#[test]
+fn a_cluster_that_is_cut_off_reads_as_qemu_reads_it() {
+    // The last cluster of a file may lack zeros at its end.
+    let dir = Dir::new();
+    dir.write("disk.qcow2", &image("compat=1.1"));
+    let good = dir.read("disk.qcow2");
+    let end = good.len();
+    let mut image = good;
+    image.extend(data(512));
+    put(&mut image, L2 + 8, 1 << 63 | end as u64);
+    dir.write("disk.qcow2", &image);
+    dir.tool("convert -q -O raw disk.qcow2 disk.raw").ok();
+    let mut expected = data(1 << 20);
+    expected[CLUSTER..2 * CLUSTER].fill(0);
+    expected[CLUSTER..CLUSTER + 512].copy_from_slice(&data(512));
+    assert!(fs::read(dir.path("disk.raw")).expect("read") == expected);
+}
