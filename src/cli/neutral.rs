@@ -11,7 +11,9 @@ pub fn neutral(error: io::Error) -> io::Error {
         Some(Error::ForeignFormat(format)) => {
             io::Error::other(format!("it is a {format} image, neither raw nor qcow2"))
         }
-        Some(Error::NotQcow2) => io::Error::other("it is not a qcow2 image: if it is raw, say so"),
+        Some(Error::NotQcow2) => {
+            io::Error::other("it is not a qcow2 image: leave out -f, or give -f raw")
+        }
         _ => error,
     }
 }

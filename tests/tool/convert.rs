@@ -394,3 +394,13 @@ fn it_takes_less_than_64_mib_of_memory_at_any_size() {
     let image = fs::metadata(dir.path("difference.qcow2")).expect("metadata");
     assert!(image.len() < 1 << 20, "{} bytes differ", image.len());
 }
+
+#[test]
+fn the_bytes_of_an_image_can_be_a_disk() {
+    let dir = Dir::new();
+    dir.tool("create -q image.qcow2 1M").ok();
+    dir.tool("convert -q -f raw image.qcow2 disk.qcow2").ok();
+    dir.tool("convert -q -O raw disk.qcow2 disk.raw").ok();
+    let (image, disk) = (dir.read("image.qcow2"), dir.read("disk.raw"));
+    assert!(disk.starts_with(&image) && disk.len() < image.len() + 512);
+}
