@@ -183,6 +183,7 @@ impl Conversion {
             source: reader,
             base,
             output,
+            part: part as usize,
             unit_size: cluster_size as usize / units as usize,
             units,
             threads: self.threads.max(1),
@@ -203,7 +204,6 @@ impl Conversion {
                 limit: known_size.unwrap_or(self.max_size()),
                 padded_to: least,
                 position: 0,
-                part,
                 is_at_end: false,
             }),
         };

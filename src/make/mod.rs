@@ -1,5 +1,6 @@
 //! What is made of the floors below: files, fresh disks and conversions.
 
+pub mod buffer;
 pub mod convert;
 pub mod difference;
 pub mod file;

@@ -12,6 +12,7 @@ use std::thread;
 use crate::format::zeros::{data_ranges, is_same, is_zero};
 use crate::image::disk_reader::{Content, DiskReader};
 use crate::image::storage::Storage;
+use crate::make::buffer::Buffer;
 use crate::make::difference::{in_base, read_padded, Candidates};
 use crate::make::output::Output;
 use crate::make::packer::{L2Table, Packer, Units};
@@ -37,7 +38,6 @@ pub(crate) struct Stream<'a> {
     /// Zeros follow up to here.
     pub padded_to: u64,
     pub position: u64,
-    pub part: u64,
     pub is_at_end: bool,
 }
 
@@ -55,6 +55,8 @@ pub(crate) struct Pipeline<'a, S, O> {
     /// What need not be recorded.
     pub base: Option<&'a DiskReader<S>>,
     pub output: &'a O,
+    /// The most bytes of a part.
+    pub part: usize,
     pub unit_size: usize,
     pub units: u32,
     pub threads: usize,
@@ -119,26 +121,32 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
         turns: &Mutex<Turns>,
         turned: &Condvar,
     ) -> io::Result<()> {
-        let (mut bytes, mut beneath) = (Vec::new(), Vec::new());
+        let mut buffer = Buffer::new(self.part);
+        let mut beneath = Buffer::new(self.base.map_or(0, |_| self.part));
         loop {
             let (number, part) = {
                 let mut queue = lock(queue);
-                let Some(part) = queue.input.next(&mut bytes)? else {
+                let Some(part) = queue.input.next(buffer.first(self.part))? else {
                     return Ok(());
                 };
                 queue.next += 1;
                 (self.progress)(part.start);
                 (queue.next - 1, part)
             };
+            let length = (part.end - part.start) as usize;
+            let bytes = buffer.first(length);
             if let Some(source) = self.source {
-                bytes.resize((part.end - part.start) as usize, 0);
-                read_padded(source, &mut bytes, part.start)?;
+                read_padded(source, bytes, part.start)?;
             }
-            if let Some(base) = self.base {
-                beneath.resize(bytes.len(), 0);
-                read_padded(base, &mut beneath, part.start).map_err(in_base)?;
-            }
-            let clusters = self.clusters(&bytes, &beneath);
+            let beneath = match self.base {
+                Some(base) => {
+                    let beneath = beneath.first(length);
+                    read_padded(base, beneath, part.start).map_err(in_base)?;
+                    &*beneath
+                }
+                None => &[],
+            };
+            let clusters = self.clusters(bytes, beneath);
 
             let mut turn = lock(turns);
             while turn.next != number && turn.error.is_none() {
@@ -281,7 +289,7 @@ struct Run {
 
 impl<S: Storage> Input<'_, S> {
     /// The next part of the disk; that of a stream is read into `bytes`.
-    fn next(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<Range<u64>>> {
+    fn next(&mut self, bytes: &mut [u8]) -> io::Result<Option<Range<u64>>> {
         match self {
             Input::Disk(disk) => disk.next(),
             Input::Stream(stream) => stream.next(bytes),
@@ -290,8 +298,7 @@ impl<S: Storage> Input<'_, S> {
 }
 
 impl Stream<'_> {
-    fn next(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<Range<u64>>> {
-        bytes.resize(self.part as usize, 0);
+    fn next(&mut self, bytes: &mut [u8]) -> io::Result<Option<Range<u64>>> {
         let mut length = 0;
         while length < bytes.len() && !self.is_at_end {
             match self.reader.read(&mut bytes[length..]) {
@@ -307,7 +314,7 @@ impl Stream<'_> {
         }
         bytes[length..].fill(0);
         self.length += length as u64;
-        self.position += self.part;
+        self.position += bytes.len() as u64;
         if self.length > self.limit {
             return Err(io::Error::other(format!(
                 "it has more than {} bytes, the size of the disk",
