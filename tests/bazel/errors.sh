@@ -80,6 +80,7 @@ image src_list "src = [':raw']" "//PKG:x: expected value of type 'string' for at
 image src_two_files "src = ':two')
 filegroup(name = 'two', srcs = ['BUILD.bazel', ':raw']" "qcow2_image //PKG:x: attribute src: //PKG:two has 2 files, and an image is one: name a target with just the image"
 image src_for_overlay "backing = ':raw', size = '1M'" "//PKG:x: no such attribute 'backing' in 'qcow2_image' rule"
+image src_size_smaller_than_read "src = ':raw', size = '512K'" "the size asked for is 524288 bytes, less than the 1048576 bytes of the source, whose end would be lost" "(in a BUILD file: size)"
 image src_is_an_overlay "src = ':undeclared')
 genrule(name = 'undeclared', outs = ['undeclared.qcow2'], cmd = 'qemu-img create -q -f qcow2 -u -b raw.img -F raw \$@ 1M'" "is itself an overlay, of \"raw.img\", which a plain file does not bring along: in the BUILD file, give a qcow2_overlay or another target with Qcow2Info"
 image src_unknown_format "src = ':raw', src_format = 'vmdk'" "//PKG:x: invalid value in 'src_format' attribute: has to be one of '', 'raw' or 'qcow2' instead of 'vmdk'"
