@@ -83,6 +83,9 @@ image src_for_overlay "backing = ':raw', size = '1M'" "//PKG:x: no such attribut
 image src_size_smaller_than_read "src = ':raw', size = '512K'" "the size asked for is 524288 bytes, less than the 1048576 bytes of the source, whose end would be lost" "(in a BUILD file: size)"
 image src_is_an_overlay "src = ':undeclared')
 genrule(name = 'undeclared', outs = ['undeclared.qcow2'], cmd = 'qemu-img create -q -f qcow2 -u -b raw.img -F raw \$@ 1M'" "is itself an overlay, of \"raw.img\", which a plain file does not bring along: in the BUILD file, give a qcow2_overlay or another target with Qcow2Info"
+image src_is_a_vmdk "src = ':vmdk')
+genrule(name = 'vmdk', outs = ['disk.vmdk'], cmd = 'qemu-img create -q -f vmdk \$@ 1M'" "disk.vmdk\": it is a VMDK image, neither raw nor qcow2"
+image src_is_raw "src = ':raw', src_format = 'qcow2'" "raw.img\": it is not a qcow2 image: if it is raw, say so"
 image src_unknown_format "src = ':raw', src_format = 'vmdk'" "//PKG:x: invalid value in 'src_format' attribute: has to be one of '', 'raw' or 'qcow2' instead of 'vmdk'"
 image src_other_format "src = ':known', src_format = 'raw'" "qcow2_image //PKG:x: attribute src_format: it is \"raw\", but //PKG:known is \"qcow2\""
 image src_format_alone "size = '1M', src_format = 'raw'" "qcow2_image //PKG:x: attribute src_format: it is \"raw\", the format of an src that is not there: give src too"
