@@ -81,14 +81,12 @@ fn check_exists(path: &Path, name: &OsStr) -> Result<()> {
     }
     let hint = match fs::canonicalize(name) {
         Ok(here) => format!(
-            "; the one in the current directory would be -b {:?}",
+            "; the one in the current directory is {:?}",
             here.as_os_str()
         ),
         Err(_) => String::new(),
     };
-    bail!(
-        "backing file {path:?} does not exist (-b is relative to the directory of the overlay){hint}"
-    )
+    bail!("backing file {path:?} does not exist (NAME is relative to the directory of FILE){hint}")
 }
 
 /// Checks that the new image is not its own base, nor beneath that, under any name.

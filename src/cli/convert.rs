@@ -216,9 +216,7 @@ impl<'a> Request<'a> {
             .take(SECTOR)
             .read_to_end(&mut start)
             .context("standard input")?;
-        if self.source_format.is_none()
-            && detect_start(&start).map_err(|e| neutral(e.into()))? == Format::Qcow2
-        {
+        if self.source_format.is_none() && found().context("standard input")? == Format::Qcow2 {
             return Err(usage(
                 "standard input is a qcow2 image, which is not read in order: give the name of \
                  a file, or -f raw if these very bytes are the disk",

@@ -12,7 +12,7 @@ pub fn neutral(error: io::Error) -> io::Error {
             io::Error::other(format!("it is a {format} image, neither raw nor qcow2"))
         }
         Some(Error::NotQcow2) => {
-            io::Error::other("it is not a qcow2 image: leave out -f, or give -f raw")
+            io::Error::other("it is not a qcow2 image: if it is raw, give -f raw (in a BUILD file: src_format = \"raw\")")
         }
         _ => error,
     }

@@ -85,7 +85,7 @@ image src_is_an_overlay "src = ':undeclared')
 genrule(name = 'undeclared', outs = ['undeclared.qcow2'], cmd = 'qemu-img create -q -f qcow2 -u -b raw.img -F raw \$@ 1M'" "is itself an overlay, of \"raw.img\", which a plain file does not bring along: in the BUILD file, give a qcow2_overlay or another target with Qcow2Info"
 image src_is_a_vmdk "src = ':vmdk')
 genrule(name = 'vmdk', outs = ['disk.vmdk'], cmd = 'qemu-img create -q -f vmdk \$@ 1M'" "disk.vmdk\": it is a VMDK image, neither raw nor qcow2"
-image src_is_raw "src = ':raw', src_format = 'qcow2'" "raw.img\": it is not a qcow2 image: if it is raw, say so"
+image src_is_raw "src = ':raw', src_format = 'qcow2'" "raw.img\": it is not a qcow2 image: if it is raw, give -f raw (in a BUILD file: src_format"
 image src_unknown_format "src = ':raw', src_format = 'vmdk'" "//PKG:x: invalid value in 'src_format' attribute: has to be one of '', 'raw' or 'qcow2' instead of 'vmdk'"
 image src_other_format "src = ':known', src_format = 'raw'" "qcow2_image //PKG:x: attribute src_format: it is \"raw\", but //PKG:known is \"qcow2\""
 image src_format_alone "size = '1M', src_format = 'raw'" "qcow2_image //PKG:x: attribute src_format: it is \"raw\", the format of an src that is not there: give src too"

@@ -250,7 +250,7 @@ fn backing_names_that_are_no_file_names() {
 
 #[test]
 fn a_base_that_does_not_exist() {
-    let relative = "does not exist (-b is relative to the directory of the overlay)";
+    let relative = "does not exist (NAME is relative to the directory of FILE)";
     for known in ["", "-F raw -o size=1G", "--no-backing-format -o size=1G"] {
         refused(
             &format!("-b gone.img {known} x"),
@@ -267,7 +267,7 @@ fn a_base_that_does_not_exist() {
         1,
         &format!(
             "backing file \"disks/node.img\" {relative}; \
-             the one in the current directory would be -b {here:?}"
+             the one in the current directory is {here:?}"
         ),
     );
     assert_eq!(dir.names(), ["disks", "node.img"]);

@@ -139,7 +139,8 @@ fn sources_that_cannot_be_read() {
     dir.write("disk.vmdk", b"KDMV................");
     let message = "\"disk.vmdk\": it is a VMDK image, neither raw nor qcow2";
     refused(&dir, "disk.vmdk x", 1, message);
-    let message = "\"disk.raw\": it is not a qcow2 image: leave out -f, or give -f raw";
+    let message = "\"disk.raw\": it is not a qcow2 image: if it is raw, give -f raw (in a \
+                   BUILD file: src_format = \"raw\")";
     refused(&dir, "-f qcow2 disk.raw x", 1, message);
     fs::remove_file(dir.path("disk.raw")).expect("remove");
     let message = "\"top.qcow2\": its backing file \"disk.raw\": No such file or directory \
