@@ -216,6 +216,7 @@ impl<'a> Request<'a> {
             .take(SECTOR)
             .read_to_end(&mut start)
             .context("standard input")?;
+        let found = || detect_start(&start).map_err(|error| neutral(error.into()));
         if self.source_format.is_none() && found().context("standard input")? == Format::Qcow2 {
             return Err(usage(
                 "standard input is a qcow2 image, which is not read in order: give the name of \

@@ -11,9 +11,10 @@ pub fn neutral(error: io::Error) -> io::Error {
         Some(Error::ForeignFormat(format)) => {
             io::Error::other(format!("it is a {format} image, neither raw nor qcow2"))
         }
-        Some(Error::NotQcow2) => {
-            io::Error::other("it is not a qcow2 image: if it is raw, give -f raw (in a BUILD file: src_format = \"raw\")")
-        }
+        Some(Error::NotQcow2) => io::Error::other(
+            "it is not a qcow2 image: if it is raw, give -f raw (in a BUILD file: src_format = \
+             \"raw\")",
+        ),
         _ => error,
     }
 }

@@ -164,7 +164,13 @@ fn standard_input_and_output() {
              file, or -f raw if these very bytes are the disk",
         );
     }
-    assert_eq!(dir.names(), ["disk.raw", "large.raw", "top.qcow2"]);
+    dir.write("disk.vmdk", b"KDMV................");
+    let script = "\"$0\" convert - x < disk.vmdk";
+    Run::of(dir.command("sh").arg("-c").arg(script).arg(tool())).fails(
+        1,
+        "standard input: it is a VMDK image, neither raw nor qcow2",
+    );
+    assert!(!dir.path("x").exists());
 }
 
 #[test]

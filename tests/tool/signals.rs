@@ -1,6 +1,7 @@
-//! `exec` and signals: what reaches the command, and what is left when it ends by one.
+//! Signals: with `exec`, what reaches the command, and what is left when it ends by one; what
+//! `convert` leaves.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
@@ -93,4 +94,26 @@ fn a_signal_that_is_ignored_stays_ignored() {
     let mut nohup = started_by(&dir, &starter, &shell(script));
     assert_eq!(Run::of(&mut nohup).ok(), "alive\n");
     assert_eq!(left(&dir), 0);
+}
+
+#[test]
+fn a_conversion_that_a_signal_ends_leaves_nothing() {
+    for (signal, number) in [("KILL", 9), ("TERM", 15), ("HUP", 1)] {
+        let dir = Dir::new();
+        let mut command = dir.command("env");
+        command.arg("--default-signal=TERM,HUP").arg(tool());
+        command.args(["convert", "-p", "-", "disk.qcow2"]);
+        command.stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let mut stdin = child.stdin.take().expect("its input");
+        stdin.write_all(&vec![1; 4 << 20]).expect("a write");
+        // By then it has read some, and has a file to write to.
+        let mut stderr = child.stderr.take().expect("its output");
+        stderr.read_exact(&mut [0; 10]).expect("its progress");
+        send(signal, &child);
+        let status = child.wait().expect("a status");
+        assert_eq!(status.signal(), Some(number), "{signal}");
+        assert!(dir.names().is_empty(), "{signal}: {:?}", dir.names());
+        drop(stdin);
+    }
 }
