@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -80,20 +81,26 @@ pub struct Disk {
 /// Writes each disk to `NAME.qcow2` in `directory`.
 pub fn write_disks(directory: &Path, requests: &[Request]) -> Result<Vec<Disk>> {
     let write = |Request { name, overlay }: &Request| {
-        let about = || format!("disk {name}: {overlay:?}");
-        let fresh = FreshDisk::like(overlay).with_context(about)?;
-        write_disk(directory, name, fresh).with_context(about)
+        let about = format!("disk {name}: {overlay:?}");
+        write_disk(directory, name, &about, FreshDisk::like(overlay))
     };
     requests.iter().map(write).collect()
 }
 
-/// Writes a disk to `NAME.qcow2` in `directory`.
-pub fn write_disk(directory: &Path, name: &str, fresh: FreshDisk) -> Result<Disk> {
+/// Writes a disk, which errors are `about`, to `NAME.qcow2` in `directory`.
+pub fn write_disk(
+    directory: &Path,
+    name: &str,
+    about: &str,
+    fresh: io::Result<FreshDisk>,
+) -> Result<Disk> {
     let directory = fs::canonicalize(directory).with_context(|| format!("{directory:?}"))?;
-    let layout = Layout::new(&fresh.options)?;
+    let fresh = fresh.with_context(|| about.to_owned())?;
+    let layout = Layout::new(&fresh.options).with_context(|| about.to_owned())?;
     let path = directory.join(format!("{name}.qcow2"));
     let version = layout.header().version;
-    let blockdev = blockdev(name, &path, version, &fresh.beneath)?;
+    let blockdev = blockdev(name, &path, version, &fresh.beneath);
+    let blockdev = blockdev.with_context(|| about.to_owned())?;
     output::write(&path, &layout, Existing::Keep)?;
     Ok(Disk {
         name: name.to_owned(),

@@ -76,9 +76,9 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     // Signals are caught from now on, so that none leaves a directory.
     let waiter = Waiter::new().context("signals")?;
     let directory = directory_beside(file)?;
-    let fresh = FreshDisk::backed_by(&base, options.clone())
-        .with_context(|| format!("backing file {:?}", base[0].path))?;
-    let disk = write_disk(directory.path(), DISK, fresh)?;
+    let fresh = FreshDisk::backed_by(&base, options.clone());
+    let about = format!("backing file {:?}", base[0].path);
+    let disk = write_disk(directory.path(), DISK, &about, fresh)?;
     command.env(DISK, &disk.path);
     command.env(format!("{DISK}_BLOCKDEV"), &disk.blockdev);
     let ended = waiter.run(&mut command);
