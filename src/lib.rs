@@ -1,5 +1,5 @@
-//! Writes qcow2 overlays and blank qcow2 images from scratch, and reads qcow2
-//! headers and the lists of snapshots and bitmaps.
+//! Writes qcow2 overlays and qcow2 images from scratch, and reads raw images and chains of
+//! qcow2 images: their headers, lists of snapshots and bitmaps, and guest data.
 //!
 //! An *overlay* is a qcow2 image with a backing file (its *base*): reads of what
 //! was never written fall through to the base, writes stay in the overlay. A fresh
@@ -20,20 +20,25 @@
 //! ```
 //!
 //! A [`FreshDisk`] is one that can be written anywhere, like an image that is there.
-//! It has a [`Record`] of what it stands on, because data that was written on top of
+//! It has a [`Record`] of what it is backed by, because data that was written on top of
 //! one file does not fit another.
 //!
+//! A [`DiskReader`] reads the disk of any image, and a [`Conversion`] writes one with the
+//! content of another.
+//!
 //! The modules are on floors, and each imports only from its own floor and those below:
-//! `format` is bytes and their meaning, `image` is image files, `make` is what is made of
-//! them. Above the library there is the command, `cli`.
+//! `format` is bytes and their meaning, `image` is image files, `copy` moves guest data,
+//! `make` is what is made of them. Above the library there is the command, `cli`.
 //!
 //! References to files and functions, `block/qcow2.c`, are to QEMU 10.0.2; "the
 //! specification" is QEMU's `docs/interop/qcow2.rst`.
 
+mod copy;
 mod format;
 mod image;
 mod make;
 
+pub use copy::output::Output;
 pub use format::bitmap::Bitmap;
 pub use format::error::Error;
 pub use format::extension::Extension;
@@ -56,4 +61,3 @@ pub use image::storage::{OpenFile, Storage};
 pub use make::convert::{Conversion, Converted, Source};
 pub use make::file::{create_file, Existing};
 pub use make::fresh::FreshDisk;
-pub use make::output::Output;

@@ -4,6 +4,13 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::thread;
 
+use crate::copy::difference::{in_base, Candidates, Side};
+use crate::copy::output::{NewFile, Output};
+use crate::copy::packer::Packer;
+use crate::copy::pipeline::{Input, Pipeline, PART};
+use crate::copy::places::{Grain, Places};
+use crate::copy::stream::Stream;
+use crate::copy::tables::write_tables;
 use crate::format::header::Header;
 use crate::format::image_format::Format;
 use crate::format::new_header::max_virtual_size;
@@ -13,18 +20,12 @@ use crate::image::disk_reader::DiskReader;
 use crate::image::image_info::ImageInfo;
 use crate::image::storage::{OpenFile, Storage};
 use crate::image::usable::{check_not_written, check_usable};
-use crate::make::difference::{in_base, Candidates, Side};
 use crate::make::file::{write_file, Existing};
-use crate::make::output::{NewFile, Output};
-use crate::make::packer::{Packer, Tables};
-use crate::make::pipeline::{Input, Pipeline, Places, Stream, PART};
 
 /// More threads do not pay: they wait for the disk and for the kernel.
 const MAX_THREADS: usize = 4;
 /// The unit in which a raw image is written.
 const RAW_UNIT: u64 = 64 << 10;
-/// Bytes of a table that are made at once.
-const PIECE: usize = 64 << 10;
 
 /// Makes an image with the content of a disk. The same content and the same fields give the
 /// same bytes, whatever the source's format, layout and holes, and however many threads.
@@ -184,8 +185,10 @@ impl Conversion {
             base,
             output,
             part: part as usize,
-            unit_size: cluster_size as usize / units as usize,
-            units,
+            grain: Grain {
+                unit_size: cluster_size as usize / units as usize,
+                units,
+            },
             threads: self.threads.max(1),
             progress,
         };
@@ -286,36 +289,4 @@ fn check_unchanged(images: &[ImageInfo], reader: &DiskReader<OpenFile>) -> io::R
         }
     }
     Ok(())
-}
-
-/// Writes what stands behind the data, and the header last.
-fn write_tables(tables: Tables, output: &impl Output) -> io::Result<Header> {
-    let Tables {
-        header,
-        last,
-        l1,
-        refcounts,
-        refcount_blocks_offset,
-    } = tables;
-    if let Some(table) = last {
-        output.write_at(&table.bytes, table.offset)?;
-    }
-    for (index, entries) in l1.chunks(PIECE / 8).enumerate() {
-        if entries.iter().any(|&entry| entry != 0) {
-            let bytes: Vec<u8> = entries.iter().flat_map(|e| e.to_be_bytes()).collect();
-            output.write_at(&bytes, header.l1_offset + (index * PIECE) as u64)?;
-        }
-    }
-    let mut done = 0;
-    while done < refcounts.counts_length() {
-        let length = (refcounts.counts_length() - done).min(PIECE as u64) as usize;
-        let counts = refcounts.counts(done, length);
-        output.write_at(&counts, refcount_blocks_offset + done)?;
-        done += length as u64;
-    }
-    let table = refcounts.table(refcount_blocks_offset);
-    output.write_at(&table, header.refcount_table_offset)?;
-    output.set_length(refcounts.clusters * header.cluster_size())?;
-    output.write_at(&header.encode(), 0)?;
-    Ok(header)
 }

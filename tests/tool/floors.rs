@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// The folders, the lowest first.
-const FLOORS: [&str; 4] = ["format", "image", "make", "cli"];
+const FLOORS: [&str; 5] = ["format", "image", "copy", "make", "cli"];
 
 /// The modules, such as `format::header`, and what each but for its tests has behind `crate::`.
 fn modules() -> BTreeMap<String, BTreeSet<String>> {

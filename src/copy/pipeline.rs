@@ -4,18 +4,20 @@
 //! the clusters, and writes them. So one thread reads while another writes, and the places
 //! are the same whatever the number of threads.
 
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::copy::buffer::Buffer;
+use crate::copy::difference::{in_base, read_padded, Candidates};
+use crate::copy::output::Output;
+use crate::copy::packer::Units;
+use crate::copy::places::{Grain, Places};
+use crate::copy::stream::Stream;
 use crate::format::zeros::{data_ranges, is_same, is_zero};
 use crate::image::disk_reader::{Content, DiskReader};
 use crate::image::storage::Storage;
-use crate::make::buffer::Buffer;
-use crate::make::difference::{in_base, read_padded, Candidates};
-use crate::make::output::Output;
-use crate::make::packer::{L2Table, Packer, Units};
 
 /// Bytes that a thread reads at once, unless a cluster is larger.
 pub(crate) const PART: u64 = 1 << 19;
@@ -28,26 +30,6 @@ pub(crate) enum Input<'a, S> {
     Stream(Stream<'a>),
 }
 
-/// A disk that can only be read once, from its start on.
-pub(crate) struct Stream<'a> {
-    pub reader: &'a mut (dyn Read + Send),
-    /// Bytes read so far.
-    pub length: u64,
-    /// The most there may be.
-    pub limit: u64,
-    /// Zeros follow up to here.
-    pub padded_to: u64,
-    pub position: u64,
-    pub is_at_end: bool,
-}
-
-/// Where clusters go.
-pub(crate) enum Places {
-    /// To where they are on the disk.
-    Raw,
-    Packed(Packer),
-}
-
 /// A copy that is under way.
 pub(crate) struct Pipeline<'a, S, O> {
     /// What is copied, unless it is a stream.
@@ -57,8 +39,7 @@ pub(crate) struct Pipeline<'a, S, O> {
     pub output: &'a O,
     /// The most bytes of a part.
     pub part: usize,
-    pub unit_size: usize,
-    pub units: u32,
+    pub grain: Grain,
     pub threads: usize,
     /// Is told how many bytes of the disk are done with.
     pub progress: &'a (dyn Fn(u64) + Sync),
@@ -155,7 +136,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
             if turn.error.is_some() {
                 return Ok(());
             }
-            let (runs, tables) = self.place(&mut turn.places, part.start, &clusters);
+            let (runs, tables) = turn.places.place(part.start, &clusters, self.grain);
             turn.next += 1;
             drop(turn);
             turned.notify_all();
@@ -175,11 +156,12 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
 
     /// What is to be recorded of each cluster in `bytes`, with what is `beneath` them.
     fn clusters(&self, bytes: &[u8], beneath: &[u8]) -> Vec<Units> {
-        let mut clusters = vec![Units::default(); bytes.len() / self.cluster_size()];
-        for (index, unit) in bytes.chunks_exact(self.unit_size).enumerate() {
-            let start = index * self.unit_size;
-            let cluster = &mut clusters[start / self.cluster_size()];
-            let bit = 1 << (index as u32 % self.units);
+        let Grain { unit_size, units } = self.grain;
+        let mut clusters = vec![Units::default(); bytes.len() / self.grain.cluster_size()];
+        for (index, unit) in bytes.chunks_exact(unit_size).enumerate() {
+            let start = index * unit_size;
+            let cluster = &mut clusters[index / units as usize];
+            let bit = 1 << (index as u32 % units);
             let is_zero = is_zero(unit);
             let is_left_out = match self.base {
                 Some(_) => is_same(unit, &beneath[start..start + unit.len()]),
@@ -192,45 +174,6 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
             }
         }
         clusters
-    }
-
-    /// The places of the data in `clusters`, which start at `offset` of the disk.
-    fn place(
-        &self,
-        places: &mut Places,
-        offset: u64,
-        clusters: &[Units],
-    ) -> (Vec<Run>, Vec<L2Table>) {
-        let (mut runs, mut tables) = (Vec::<Run>::new(), Vec::new());
-        for (index, &units) in clusters.iter().enumerate() {
-            let from = index * self.cluster_size();
-            let at = offset + from as u64;
-            let host = match places {
-                Places::Raw => (units.data != 0).then_some(at),
-                Places::Packed(packer) => {
-                    let (host, complete) = packer.put(at, units);
-                    tables.extend(complete);
-                    host
-                }
-            };
-            let Some(host) = host.filter(|_| units.data != 0) else {
-                continue;
-            };
-            for unit in (0..self.units).filter(|unit| units.data & 1 << unit != 0) {
-                let skipped = unit as usize * self.unit_size;
-                let (from, to) = (from + skipped, host + skipped as u64);
-                match runs.last_mut() {
-                    Some(run) if run.from.end == from && run.to + run.from.len() as u64 == to => {
-                        run.from.end += self.unit_size;
-                    }
-                    _ => runs.push(Run {
-                        from: from..from + self.unit_size,
-                        to,
-                    }),
-                }
-            }
-        }
-        (runs, tables)
     }
 
     /// Writes what is at `offset` of the disk to byte `to` of the output.
@@ -275,16 +218,6 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
         }
         Ok(done)
     }
-
-    fn cluster_size(&self) -> usize {
-        self.unit_size * self.units as usize
-    }
-}
-
-/// Bytes of a part that stay together.
-struct Run {
-    from: Range<usize>,
-    to: u64,
 }
 
 impl<S: Storage> Input<'_, S> {
@@ -294,33 +227,5 @@ impl<S: Storage> Input<'_, S> {
             Input::Disk(disk) => disk.next(),
             Input::Stream(stream) => stream.next(bytes),
         }
-    }
-}
-
-impl Stream<'_> {
-    fn next(&mut self, bytes: &mut [u8]) -> io::Result<Option<Range<u64>>> {
-        let mut length = 0;
-        while length < bytes.len() && !self.is_at_end {
-            match self.reader.read(&mut bytes[length..]) {
-                Ok(0) => self.is_at_end = true,
-                Ok(count) => length += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let start = self.position;
-        if length == 0 && start >= self.padded_to {
-            return Ok(None);
-        }
-        bytes[length..].fill(0);
-        self.length += length as u64;
-        self.position += bytes.len() as u64;
-        if self.length > self.limit {
-            return Err(io::Error::other(format!(
-                "it has more than {} bytes, the size of the disk",
-                self.limit
-            )));
-        }
-        Ok(Some(start..self.position))
     }
 }

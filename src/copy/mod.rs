@@ -1,0 +1,10 @@
+//! Moving guest data into a new image: what differs, where it goes, and the threads.
+
+pub mod buffer;
+pub mod difference;
+pub mod output;
+pub mod packer;
+pub mod pipeline;
+pub mod places;
+pub mod stream;
+pub mod tables;

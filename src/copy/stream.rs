@@ -1,0 +1,46 @@
+//! A disk that can only be read once, from its start on.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+/// The bytes of a disk, one after the other.
+pub(crate) struct Stream<'a> {
+    pub reader: &'a mut (dyn Read + Send),
+    /// Bytes read so far.
+    pub length: u64,
+    /// The most there may be.
+    pub limit: u64,
+    /// Zeros follow up to here.
+    pub padded_to: u64,
+    pub position: u64,
+    pub is_at_end: bool,
+}
+
+impl Stream<'_> {
+    /// Reads the next part into `bytes`, which are whole clusters, and tells where it is.
+    pub fn next(&mut self, bytes: &mut [u8]) -> io::Result<Option<Range<u64>>> {
+        let mut length = 0;
+        while length < bytes.len() && !self.is_at_end {
+            match self.reader.read(&mut bytes[length..]) {
+                Ok(0) => self.is_at_end = true,
+                Ok(count) => length += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let start = self.position;
+        if length == 0 && start >= self.padded_to {
+            return Ok(None);
+        }
+        bytes[length..].fill(0);
+        self.length += length as u64;
+        self.position += bytes.len() as u64;
+        if self.length > self.limit {
+            return Err(io::Error::other(format!(
+                "it has more than {} bytes, the size of the disk",
+                self.limit
+            )));
+        }
+        Ok(Some(start..self.position))
+    }
+}

@@ -1,0 +1,42 @@
+//! The tables of an image whose data is in place.
+
+use std::io;
+
+use crate::copy::output::Output;
+use crate::copy::packer::Tables;
+use crate::format::header::Header;
+
+/// Bytes of a table that are made at once.
+const PIECE: usize = 64 << 10;
+
+/// Writes what is behind the data, and the header last.
+pub(crate) fn write_tables(tables: Tables, output: &impl Output) -> io::Result<Header> {
+    let Tables {
+        header,
+        last,
+        l1,
+        refcounts,
+        refcount_blocks_offset,
+    } = tables;
+    if let Some(table) = last {
+        output.write_at(&table.bytes, table.offset)?;
+    }
+    for (index, entries) in l1.chunks(PIECE / 8).enumerate() {
+        if entries.iter().any(|&entry| entry != 0) {
+            let bytes: Vec<u8> = entries.iter().flat_map(|e| e.to_be_bytes()).collect();
+            output.write_at(&bytes, header.l1_offset + (index * PIECE) as u64)?;
+        }
+    }
+    let mut done = 0;
+    while done < refcounts.counts_length() {
+        let length = (refcounts.counts_length() - done).min(PIECE as u64) as usize;
+        let counts = refcounts.counts(done, length);
+        output.write_at(&counts, refcount_blocks_offset + done)?;
+        done += length as u64;
+    }
+    let table = refcounts.table(refcount_blocks_offset);
+    output.write_at(&table, header.refcount_table_offset)?;
+    output.set_length(refcounts.clusters * header.cluster_size())?;
+    output.write_at(&header.encode(), 0)?;
+    Ok(header)
+}
