@@ -1,22 +1,31 @@
 //! Zeros among bytes, at the speed of memory.
 
+/// Bytes that are looked at before it is decided whether to go on.
+const BLOCK: usize = 128;
+
 /// Whether all of `bytes` are zero.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    // Blocks large enough for the compiler's widest instructions, small enough to stop early.
-    let mut blocks = bytes.chunks_exact(128);
-    blocks.all(|block| block.iter().fold(0, |all, byte| all | byte) == 0)
-        && blocks.remainder().iter().all(|&byte| byte == 0)
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let is_zero = |block: &[u8; BLOCK]| words(block).fold(0, |all, word| all | word) == 0;
+    blocks.iter().all(is_zero) && rest.iter().all(|&byte| byte == 0)
 }
 
-/// Whether two slices of one length are the same. (The C library of a static program compares
-/// byte by byte.)
+/// Whether two slices have the same bytes. (The C library of a static program compares byte by
+/// byte.)
 pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
-    let pairs = one.chunks(128).zip(other.chunks(128));
-    one.len() == other.len()
-        && pairs.into_iter().all(|(one, other)| {
-            let differences = one.iter().zip(other).map(|(a, b)| a ^ b);
-            differences.fold(0, |all, byte| all | byte) == 0
-        })
+    let (blocks, rest) = one.as_chunks::<BLOCK>();
+    let (others, other_rest) = other.as_chunks::<BLOCK>();
+    let is_same = |(one, other): (&[u8; BLOCK], &[u8; BLOCK])| {
+        let differences = words(one).zip(words(other)).map(|(a, b)| a ^ b);
+        differences.fold(0, |all, word| all | word) == 0
+    };
+    blocks.len() == others.len() && blocks.iter().zip(others).all(is_same) && rest == other_rest
+}
+
+/// A block as words, which compilers make a few wide instructions of.
+fn words(block: &[u8; BLOCK]) -> impl Iterator<Item = u64> + '_ {
+    let words = block.as_chunks().0;
+    words.iter().map(|word| u64::from_ne_bytes(*word))
 }
 
 /// The parts of `bytes` that are not zero, as ranges, in steps of `step` bytes.
