@@ -47,7 +47,8 @@ struct Tables {
     compression: u8,
     l1: Table,
     bytes_per_l2: u64,
-    /// By their offset in the file.
+    /// By their offset in the file and their length: in a corrupt image tables of different
+    /// lengths can begin at one place.
     slices: Mutex<Slices>,
 }
 
@@ -214,13 +215,13 @@ impl Tables {
         let start = position / SLICE * SLICE;
         let offset = table.start.saturating_add(start);
         let skipped = (position - start) as usize;
-        let kept = |slices: &Slices| slices.get(&offset).cloned();
+        let length = SLICE.min(table.length - start);
+        let kept = |slices: &Slices| slices.get(&(offset, length)).cloned();
         // A thread that panics leaves the map as it is.
         let lock = || self.slices.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = kept(&lock()) {
             return Ok(Slice { bytes, skipped });
         }
-        let length = SLICE.min(table.length - start);
         check_end(table.what, offset.saturating_add(length), storage.length())?;
         let mut bytes = vec![0; length as usize];
         storage.read_at(&mut bytes, offset)?;
@@ -229,7 +230,7 @@ impl Tables {
         if slices.len() >= MAX_SLICES {
             slices.clear();
         }
-        slices.insert(offset, Arc::clone(&bytes));
+        slices.insert((offset, length), Arc::clone(&bytes));
         Ok(Slice { bytes, skipped })
     }
 }
@@ -241,7 +242,7 @@ struct Table {
     length: u64,
 }
 
-type Slices = HashMap<u64, Arc<Vec<u8>>>;
+type Slices = HashMap<(u64, u64), Arc<Vec<u8>>>;
 
 /// Bytes of a table, of which some are skipped.
 struct Slice {
