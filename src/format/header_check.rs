@@ -8,6 +8,7 @@ use crate::format::extension::Extension;
 use crate::format::header::Header;
 use crate::format::limits::{
     bytes_mapped_by_l2_table, MAX_L1_ENTRIES, MAX_REFCOUNT_TABLE, MAX_SNAPSHOTS,
+    MIN_EXTENDED_L2_CLUSTER_SIZE,
 };
 
 /// QEMU's limit for the name of a format (`block/qcow2.c`, `qcow2_read_extensions`).
@@ -23,6 +24,9 @@ impl Header {
         let is_typed = self.has_incompatible(Self::COMPRESSION_TYPE);
         if is_typed != (self.compression != 0) || self.compression > 1 {
             return corrupt("compression_type", self.compression);
+        }
+        if self.has_extended_l2() && self.cluster_size() < MIN_EXTENDED_L2_CLUSTER_SIZE {
+            return corrupt("cluster_bits with extended L2 entries", self.cluster_bits);
         }
         let entries = u64::from(self.l1_entries);
         let bytes_per_l2 = bytes_mapped_by_l2_table(self.cluster_size(), self.has_extended_l2());

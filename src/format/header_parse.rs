@@ -196,6 +196,18 @@ mod tests {
     }
 
     #[test]
+    fn subclusters_have_a_sector_at_least() {
+        let options = Options::new(1 << 30).cluster_size(16384).extended_l2(true);
+        let layout = Layout::new(&options).expect("a layout");
+        let mut bytes = layout.header().encode();
+        assert!(Header::parse(&bytes).is_ok());
+        bytes[23] = 13;
+        let field = "cluster_bits with extended L2 entries";
+        let corrupt = Err(Error::Corrupt { field, value: 13 });
+        assert_eq!(Header::parse(&bytes), corrupt);
+    }
+
+    #[test]
     fn lengths_beyond_the_first_cluster_are_corrupt() {
         for (offset, field) in [
             (8, "backing_file_offset"),

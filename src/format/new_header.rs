@@ -3,15 +3,15 @@
 use crate::format::error::Error;
 use crate::format::extension::Extension;
 use crate::format::header::{Header, Version};
-use crate::format::limits::{bytes_mapped_by_l2_table, MAX_BACKING_NAME, MAX_L1_ENTRIES};
+use crate::format::limits::{
+    bytes_mapped_by_l2_table, MAX_BACKING_NAME, MAX_L1_ENTRIES, MIN_EXTENDED_L2_CLUSTER_SIZE,
+};
 use crate::format::name::protocol;
 use crate::format::options::Options;
 use crate::format::size::SECTOR;
 
 const MIN_CLUSTER_SIZE: u64 = 512;
 const MAX_CLUSTER_SIZE: u64 = 2 << 20;
-/// QEMU's limit (`block/qcow2.c`, `validate_cluster_size`).
-const MIN_EXTENDED_L2_CLUSTER_SIZE: u64 = 16 << 10;
 
 /// The header of the image that `options` ask for, but for where its tables are.
 ///
