@@ -1,0 +1,130 @@
+//! What must hold for an image that is made of another.
+
+use std::io;
+use std::sync::Mutex;
+
+use qcow2_overlay::{Conversion, Converted, DiskReader, Format, Header, Options, Version};
+
+use crate::model::Image;
+use crate::recipe::{chain, Recipe};
+use crate::sparse::Sparse;
+
+/// The largest disks, in bytes: one part that is read at once, and a few.
+const SIZES: [u64; 4] = [16 << 10, 64 << 10, 256 << 10, 5 << 18];
+
+/// The image that comes of a disk has the same content, and each disk with this content
+/// gives the same bytes, however many threads there are; what cannot be read is an error.
+pub fn convert(bytes: &[u8]) {
+    let mut recipe = Recipe(bytes);
+    let kind = recipe.byte();
+    let mut conversion = conversion(&mut recipe);
+    let most = SIZES[usize::from(kind % 4)];
+    let (source, _) = chain(&mut recipe, most);
+    let other;
+    let base = match kind / 4 % 4 {
+        0 | 1 => &[],
+        2 => source.get(1..).unwrap_or_default(),
+        _ => {
+            (other, _) = chain(&mut recipe, most);
+            &other[..]
+        }
+    };
+    if source.is_empty() {
+        return;
+    }
+    let Ok(disk) = reader(&source) else { return };
+    let Ok(below) = (!base.is_empty()).then(|| reader(base)).transpose() else {
+        return;
+    };
+    let below = below.as_ref();
+    if below.is_some() {
+        let backed = |options: Options| options.backing("base", Some(Format::Raw));
+        conversion.options = conversion.options.map(backed);
+        if conversion.options.is_none() {
+            return;
+        }
+    }
+
+    let (content, beneath) = (read_all(&disk), below.map_or(Ok(Vec::new()), read_all));
+    let made = run(&conversion, 1, &disk, below);
+    let size = conversion.size.unwrap_or(disk.virtual_size());
+    let size = size.next_multiple_of(512);
+    let is_large_enough = size
+        >= below
+            .map_or(0, DiskReader::virtual_size)
+            .max(disk.virtual_size());
+    let (Ok(mut content), Ok(_), true) = (content, beneath, is_large_enough) else {
+        assert!(made.is_err());
+        return;
+    };
+    let (image, converted) = made.expect("all can be read");
+    content.resize(size as usize, 0);
+    assert_eq!(converted.virtual_size, size);
+
+    let again = match &conversion.options {
+        None => {
+            assert!(image == content);
+            None
+        }
+        Some(_) => {
+            let header = Header::parse(&image).expect("a good header");
+            assert_eq!(converted.header.as_ref(), Some(&header));
+            assert_eq!(image.len() as u64 % header.cluster_size(), 0);
+            Some(header)
+        }
+    };
+    let result = (Sparse::of(image.clone()), again.as_ref());
+    let beneath = base.iter().map(|i| (i.storage.clone(), i.header.as_ref()));
+    let again = DiskReader::new([result].into_iter().chain(beneath)).expect("a good image");
+    assert!(read_all(&again).expect("a good image") == content);
+
+    let raw = DiskReader::new([(Sparse::of(content), None)]).expect("a raw image");
+    for (threads, disk) in [(3, &disk), (1, &again), (1, &raw)] {
+        let (same, _) = run(&conversion, threads, disk, below).expect("the same content");
+        assert!(same == image, "{threads} threads");
+    }
+}
+
+fn reader(images: &[Image<Sparse>]) -> io::Result<DiskReader<Sparse>> {
+    DiskReader::new(
+        images
+            .iter()
+            .map(|i| (i.storage.clone(), i.header.as_ref())),
+    )
+}
+
+fn read_all(disk: &DiskReader<Sparse>) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; disk.virtual_size() as usize];
+    disk.read_at(&mut bytes, 0).map(|()| bytes)
+}
+
+fn run(
+    conversion: &Conversion,
+    threads: usize,
+    disk: &DiskReader<Sparse>,
+    base: Option<&DiskReader<Sparse>>,
+) -> io::Result<(Vec<u8>, Converted)> {
+    let output = Mutex::new(Vec::new());
+    let conversion = Conversion {
+        threads,
+        ..conversion.clone()
+    };
+    let converted = conversion.write_to(&output, disk, base)?;
+    Ok((output.into_inner().expect("no panic"), converted))
+}
+
+/// Options that do not exclude each other.
+fn conversion(recipe: &mut Recipe) -> Conversion {
+    let (kind, more) = (recipe.byte(), recipe.byte());
+    let mut options = Options::new(0).cluster_size(512 << (kind % 8));
+    match kind / 8 % 4 {
+        0 => options = options.version(Version::V2),
+        1 if kind % 8 >= 5 => options = options.extended_l2(true),
+        _ => options = options.refcount_bits(1 << (more % 7)),
+    }
+    Conversion {
+        options: (kind < 224).then_some(options),
+        size: (more >= 128).then(|| u64::from(more - 128) << 12 | 1),
+        threads: 1,
+    }
+}

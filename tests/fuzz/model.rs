@@ -1,0 +1,211 @@
+//! A second reader of guest data, as plain as can be: what the specification says of one
+//! byte of a disk, without a cache and without extents.
+#![allow(dead_code)] // each fuzz target needs some of it
+
+use qcow2_overlay::{Content, Header, Storage, Version, SECTOR};
+
+const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+
+/// An image: qcow2 if it has a header, else raw.
+pub struct Image<S> {
+    pub storage: S,
+    pub header: Option<Header>,
+}
+
+/// What is at a byte of the disk of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    Beneath,
+    Zero,
+    /// At this byte of the file.
+    At(u64),
+    /// Somewhere in what these bytes of the file decompress to.
+    Compressed {
+        offset: u64,
+        length: u64,
+    },
+    Corrupt,
+    /// In an L2 table that is cut off behind its entry, which a reader need not notice.
+    Doubtful,
+}
+
+impl Truth {
+    /// As [`DiskReader::extent`](qcow2_overlay::DiskReader::extent) says it.
+    pub fn content(self, image: usize) -> Option<Content> {
+        let data = |offset| Some(Content::Data { image, offset });
+        match self {
+            Truth::Beneath => Some(Content::Beneath),
+            Truth::Zero => Some(Content::Zero),
+            Truth::At(offset) => data(Some(offset)),
+            Truth::Compressed { .. } => data(None),
+            Truth::Corrupt | Truth::Doubtful => None,
+        }
+    }
+}
+
+impl<S: Storage> Image<S> {
+    pub fn size(&self) -> u64 {
+        match &self.header {
+            Some(header) => header.virtual_size / SECTOR * SECTOR,
+            None => self.storage.length().next_multiple_of(SECTOR),
+        }
+    }
+
+    pub fn truth(&self, offset: u64) -> Truth {
+        let length = self.storage.length();
+        let Some(header) = &self.header else {
+            return match offset < length {
+                true => Truth::At(offset),
+                false => Truth::Zero,
+            };
+        };
+        let cluster_size = header.cluster_size();
+        let entry_size = if header.has_extended_l2() { 16 } else { 8 };
+        let (cluster, in_cluster) = (offset / cluster_size, offset % cluster_size);
+        let entries = cluster_size / entry_size;
+
+        let table = self.entry(header.l1_offset + cluster / entries * 8) & OFFSET;
+        if table == 0 {
+            return Truth::Beneath;
+        }
+        let entry = table + cluster % entries * entry_size;
+        if table % cluster_size != 0 || entry + entry_size > length {
+            return Truth::Corrupt;
+        }
+        // Entries are read a few at a time.
+        if table + cluster_size > length {
+            return Truth::Doubtful;
+        }
+        let value = self.entry(entry);
+        let host = value & OFFSET;
+        let truth = if value >> 62 & 1 == 1 {
+            let bits = 62 - (header.cluster_bits - 8);
+            let offset = value & ((1 << bits) - 1);
+            let sectors = (value & ((1 << 62) - 1)) >> bits;
+            let length = (sectors + 1) * 512 - offset % 512;
+            Truth::Compressed { offset, length }
+        } else if host % cluster_size != 0 {
+            Truth::Corrupt
+        } else if entry_size == 16 {
+            let bitmap = self.entry(entry + 8);
+            let subcluster = in_cluster / (cluster_size / 32);
+            let is = |bit: u64| bitmap >> bit & 1 == 1;
+            let is_corrupt = (0..32).any(|bit| is(bit) && (is(bit + 32) || host == 0));
+            match () {
+                () if is_corrupt => Truth::Corrupt,
+                () if is(subcluster + 32) => Truth::Zero,
+                () if is(subcluster) => Truth::At(host + in_cluster),
+                () => Truth::Beneath,
+            }
+        } else if value & 1 == 1 {
+            match header.version {
+                Version::V2 => Truth::Corrupt,
+                Version::V3 => Truth::Zero,
+            }
+        } else if host == 0 {
+            Truth::Beneath
+        } else {
+            Truth::At(host + in_cluster)
+        };
+        // What is in the file begins in it: the cluster, or with extended entries the subcluster.
+        let start = match truth {
+            Truth::At(at) if entry_size == 16 => at - in_cluster % (cluster_size / 32),
+            Truth::At(_) => host,
+            Truth::Compressed { offset, .. } => offset,
+            other => return other,
+        };
+        match start < length {
+            true => truth,
+            false => Truth::Corrupt,
+        }
+    }
+
+    fn entry(&self, offset: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.storage.read_at(&mut bytes, offset).expect("memory");
+        u64::from_be_bytes(bytes)
+    }
+
+    /// Fills `buffer` with what is at `offset` of the disk, if `truth` says where that is.
+    /// A compressed cluster is only known if it is stored, and as [`stored`] does that.
+    fn read(&self, truth: Truth, buffer: &mut [u8], offset: u64) -> Option<()> {
+        let at = match truth {
+            Truth::Beneath | Truth::Zero => {
+                buffer.fill(0);
+                return Some(());
+            }
+            Truth::At(at) => at,
+            Truth::Compressed { offset: at, length } => {
+                let header = self.header.as_ref()?;
+                let start = stored_start(header.compression, header.cluster_size())?;
+                let mut found = vec![0; start.len()];
+                self.storage.read_at(&mut found, at).expect("memory");
+                let is_whole = start.len() as u64 + header.cluster_size() <= length;
+                if found != start || !is_whole {
+                    return None;
+                }
+                at + start.len() as u64 + offset % header.cluster_size()
+            }
+            Truth::Corrupt | Truth::Doubtful => return None,
+        };
+        self.storage.read_at(buffer, at).expect("memory");
+        Some(())
+    }
+}
+
+/// What is at `offset` of the disk that the first `depth` of `images` make, and in which.
+pub fn find<S: Storage>(images: &[Image<S>], offset: u64, depth: usize) -> (Truth, usize) {
+    for (index, image) in images.iter().enumerate().take(depth) {
+        if offset >= image.size() {
+            return (Truth::Zero, index);
+        }
+        match image.truth(offset) {
+            Truth::Beneath => {}
+            truth => return (truth, index),
+        }
+    }
+    match depth < images.len() {
+        true => (Truth::Beneath, depth),
+        false => (Truth::Zero, depth),
+    }
+}
+
+/// Fills `buffer`, which is in one sector, with what is at `offset` of the disk, if that
+/// is known, or says whether it is corrupt.
+pub fn read<S: Storage>(
+    images: &[Image<S>],
+    buffer: &mut [u8],
+    offset: u64,
+) -> Result<Option<()>, ()> {
+    match find(images, offset, images.len()) {
+        (Truth::Corrupt, _) => Err(()),
+        (truth, index) => {
+            let image = images.get(index).unwrap_or(&images[0]);
+            Ok(image.read(truth, buffer, offset))
+        }
+    }
+}
+
+/// A cluster that is compressed as `compression` says, but takes more room than before.
+pub fn stored(compression: u8, cluster: &[u8]) -> Option<Vec<u8>> {
+    let start = stored_start(compression, cluster.len() as u64)?;
+    Some([&start, cluster].concat())
+}
+
+/// What is in front of the content: one stored block of deflate (RFC 1951, 3.2.4) or a frame
+/// of zstd with one raw block (RFC 8878, 3.1.1).
+fn stored_start(compression: u8, cluster_size: u64) -> Option<Vec<u8>> {
+    let size = u16::try_from(cluster_size).ok()?;
+    let (one, other) = (size.to_le_bytes(), (!size).to_le_bytes());
+    let block = (u32::from(size) << 3 | 1).to_le_bytes();
+    Some(match compression {
+        0 => [&[1][..], &one, &other].concat(),
+        _ => [
+            &[0x28, 0xb5, 0x2f, 0xfd, 0xa0][..],
+            &one,
+            &[0, 0],
+            &block[..3],
+        ]
+        .concat(),
+    })
+}
