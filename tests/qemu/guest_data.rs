@@ -8,12 +8,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use fastrand::Rng;
 use qcow2_overlay::{
-    chain, Content, Conversion, DiskReader, Existing, Format, ImageInfo, OptionList, Options,
-    Source,
+    chain, Content, Conversion, Converted, DiskReader, Existing, Format, ImageInfo, OptionList,
+    Options, Source,
 };
 use serde_json::Value;
 
@@ -33,16 +34,19 @@ fn read_chain(guest: &Guest, name: &str, format: &str) -> Vec<ImageInfo> {
 }
 
 fn convert(guest: &Guest, conversion: &Conversion, name: &str, from: &str, format: &str) {
+    try_convert(guest, conversion, name, from, format).expect("a conversion");
+}
+
+fn try_convert(
+    guest: &Guest,
+    conversion: &Conversion,
+    name: &str,
+    from: &str,
+    format: &str,
+) -> io::Result<Converted> {
     let source = Source::Images(read_chain(guest, from, format));
-    conversion
-        .write_file(
-            &guest.dir.path(name),
-            Existing::Replace,
-            source,
-            &[],
-            &|_| (),
-        )
-        .expect("a conversion");
+    let path = guest.dir.path(name);
+    conversion.write_file(&path, Existing::Replace, source, &[], &|_| ())
 }
 
 /// A conversion with random options that `size` allows, and threads.
@@ -226,6 +230,16 @@ fn round(rng: &mut Rng, counts: &mut Counts) {
     let reader = DiskReader::of(&images).expect("a disk");
     let size = reader.virtual_size();
     count(counts, "images");
+    let (text, conversion) = conversion(rng, size);
+    if let Err(error) = try_convert(&guest, &conversion, "ours", &top, format) {
+        // QEMU can damage an image with compressed clusters of 2 MiB when it shrinks it.
+        let theirs = guest.qemu_img(&format!("convert -f {format} -O qcow2 {top} copy"));
+        assert_eq!(theirs.status, Some(1), "{error}");
+        count(counts, "unreadable here and to QEMU");
+        return;
+    }
+    check(&mut guest, "ours", &text);
+    count(counts, "converted to qcow2");
     if size <= SMALL {
         check_reader(&mut guest, rng, &reader);
         count(counts, "read");
@@ -239,10 +253,6 @@ fn round(rng: &mut Rng, counts: &mut Counts) {
         check_extents(&mut guest, &reader);
         count(counts, "mapped");
     }
-    let (text, conversion) = conversion(rng, size);
-    convert(&guest, &conversion, "ours", &top, format);
-    check(&mut guest, "ours", &text);
-    count(counts, "converted to qcow2");
     if rng.bool() {
         let copy_format = copy(&mut guest, rng, size);
         let threads = 5 - conversion.threads;
@@ -278,9 +288,12 @@ fn what_random_guests_wrote_is_read_and_converted() {
             round(&mut rng, &mut counts);
         }));
         assert!(result.is_ok(), "with seed {}", seed + number);
+        if number % 1000 == 999 {
+            println!("{counts:?}");
+        }
     }
     println!("{counts:?}");
     for what in ["read", "mapped", "converted from a copy"] {
-        assert!(counts.get(what) > Some(&0), "{what}");
+        assert!(rounds < 60 || counts.contains_key(what), "{what}");
     }
 }

@@ -249,15 +249,15 @@ impl Guest {
         let size = self.virtual_size(name, "qcow2");
         match rng.u32(..8) {
             0 | 1 => {
-                // Which a refcount of one bit does not allow once there is data.
-                let snapshot = self.qemu_img(&format!("snapshot -c one {name}"));
+                // A narrow refcount may not do for this, nor for going back.
+                self.qemu_img(&format!("snapshot -c one {name}"));
                 self.write(rng, name, "qcow2", 6);
-                if snapshot.status == Some(0) && rng.bool() {
-                    self.qemu_img(&format!("snapshot -a one {name}")).ok();
+                if rng.bool() {
+                    self.qemu_img(&format!("snapshot -a one {name}"));
                     self.write(rng, name, "qcow2", 3);
                 }
-                if snapshot.status == Some(0) && rng.bool() {
-                    self.qemu_img(&format!("snapshot -d one {name}")).ok();
+                if rng.bool() {
+                    self.qemu_img(&format!("snapshot -d one {name}"));
                 }
             }
             2 => {
