@@ -276,10 +276,12 @@ impl Guest {
                 let other = format!("{base}-other");
                 fs::copy(self.dir.path(&base), self.dir.path(&other)).expect("copy");
                 self.write(rng, &other, format, 4);
-                self.qemu_img(&format!("rebase -F {format} -b {other} {name}"))
-                    .ok();
-                let place = self.images.len() - 2;
-                self.images[place].0 = other;
+                // QEMU opens no image that it has found corrupt; then the base stays.
+                let run = self.qemu_img(&format!("rebase -F {format} -b {other} {name}"));
+                if run.status == Some(0) {
+                    let place = self.images.len() - 2;
+                    self.images[place].0 = other;
+                }
             }
             5 if self.images.len() > 1 && size < SMALL => {
                 self.qemu_img(&format!("commit -q {name}"));
