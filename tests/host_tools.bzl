@@ -26,8 +26,22 @@ def _find_kernel(repository_ctx):
                 return kernel
     return None
 
-def _is_installed(repository_ctx, tool):
-    return any([repository_ctx.path(directory + "/" + tool).exists for directory in _PATH])
+def _find_program(repository_ctx, name):
+    for directory in _PATH:
+        program = repository_ctx.path(directory + "/" + name)
+        if program.exists:
+            return program
+    return None
+
+def _qemu_version(repository_ctx):
+    """What QEMU says its version is; nothing if there is none."""
+    qemu = _find_program(repository_ctx, "qemu-system-x86_64")
+    if not qemu:
+        return ""
+
+    # So that Bazel asks again after an upgrade.
+    repository_ctx.watch(qemu)
+    return repository_ctx.execute([qemu, "--version"]).stdout
 
 def _can_read_tar(repository_ctx):
     """Whether mke2fs, which loads this library when it meets an archive, will find it."""
@@ -38,13 +52,23 @@ def _host_tools_impl(repository_ctx):
     lines = ['"""Values for `target_compatible_with` of tests that run these tools."""', ""]
     kernel = _find_kernel(repository_ctx)
     for name, tools in _TOOLS.items():
-        missing = [tool for tool in tools if not _is_installed(repository_ctx, tool)]
+        missing = [tool for tool in tools if not _find_program(repository_ctx, tool)]
         if name == "LINUX_GUEST" and not missing and not (kernel and _can_read_tar(repository_ctx)):
             missing = ["a kernel, or libarchive"]
         lines.append("{} = {}".format(name, ["@platforms//:incompatible"] if missing else []))
     if kernel:
         repository_ctx.symlink(kernel, "vmlinuz")
-    repository_ctx.file("BUILD.bazel", 'filegroup(name = "kernel", srcs = glob(["vmlinuz"], allow_empty = True), visibility = ["//visibility:public"])\n')
+    repository_ctx.file("qemu_version", _qemu_version(repository_ctx))
+    repository_ctx.file("BUILD.bazel", """\
+package(default_visibility = ["//visibility:public"])
+
+exports_files(["qemu_version"])
+
+filegroup(
+    name = "kernel",
+    srcs = glob(["vmlinuz"], allow_empty = True),
+)
+""")
     repository_ctx.file("defs.bzl", "\n".join(lines) + "\n")
 
 host_tools = repository_rule(
