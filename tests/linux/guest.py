@@ -12,8 +12,11 @@ root file system, /dev/disk1 inside; the next is /dev/disk2.
 import json
 import os
 import select
+import socket
 import subprocess
 import time
+
+QEMU = "qemu-system-x86_64"
 
 # The second line spares an emulated CPU a quarter of its work; none of it is of use here.
 KERNEL_ARGUMENTS = (
@@ -21,6 +24,27 @@ KERNEL_ARGUMENTS = (
     "nokaslr mitigations=off tsc=reliable no_timer_check cryptomgr.notests"
 )
 READY = b"node ready\n"
+
+
+def machine(disks):
+    """What a node with these disks is made of, by the names of QEMU's options.
+
+    Nothing is left to QEMU's defaults, which change from version to version, or to the
+    machine it runs on, as the CPUs `max` and `host` would: a saved state depends on all of it.
+    """
+    return {
+        "accel": "tcg",
+        "machine": "pc-q35-10.0",
+        "cpu": "qemu64-v1",
+        "m": "256M",
+        # The kernel draws new random numbers when this changes, which it does in a node
+        # that starts from a saved state: nodes from one state do not draw the same.
+        "device": ["vmgenid,guid=auto"]
+        # NVMe: Debian's cloud kernel has the driver built in, so that it starts without
+        # an initial RAM disk. Each disk has a controller: with more than one on it,
+        # or with nvme-ns, no state can be saved.
+        + [f"nvme,drive=disk{number},serial=disk{number}" for number in range(1, len(disks) + 1)],
+    }
 
 
 def disk(name):
@@ -39,26 +63,32 @@ class Node:
         self.name = name
         self._said = b""  # all that came from the console
         self._read = 0  # how much of it was made use of
-        # NVMe: Debian's cloud kernel has the driver built in, so that it starts
-        # without an initial RAM disk. setpriv: QEMU must not outlive the test,
-        # however that ends.
-        command = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"]
-        command += ["-accel", "tcg", "-machine", "q35", "-m", "256"]
+        monitor, of_qemu = socket.socketpair()
+        self._monitor = monitor.makefile("rw")
+        monitor.close()
+        self._monitor.write('{"execute": "qmp_capabilities"}\n')
+        self._monitor.flush()
+        # setpriv: QEMU must not outlive the test, however that ends.
+        command = ["setpriv", "--pdeathsig", "KILL", QEMU]
         command += ["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"]
+        command += ["-chardev", f"socket,id=monitor,fd={of_qemu.fileno()}"]
+        command += ["-mon", "chardev=monitor,mode=control"]
         command += ["-serial", "stdio", "-kernel", kernel]
         command += ["-append", f"{KERNEL_ARGUMENTS} disks={len(disks)}"]
-        command += ["-device", "nvme,serial=node"]
         for number, value in enumerate(disks, start=1):
-            blockdev = value | {"node-name": f"disk{number}"}
-            command += ["-blockdev", json.dumps(blockdev)]
-            command += ["-device", f"nvme-ns,drive=disk{number},nsid={number}"]
+            command += ["-blockdev", json.dumps(value | {"node-name": f"disk{number}"})]
+        for option, values in machine(disks).items():
+            for value in [values] if isinstance(values, str) else values:
+                command += [f"-{option}", value]
         self._qemu = subprocess.Popen(
             [*command, *qemu_arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            pass_fds=[of_qemu.fileno()],
         )
         self.pid = self._qemu.pid
+        of_qemu.close()
 
     def __enter__(self):
         return self
@@ -88,6 +118,21 @@ class Node:
             raise GuestError(f"{self.name}: {command!r} ended with {status}: {output}")
         return output
 
+    def tell_qemu(self, command, **arguments):
+        """Has QEMU, not the node, run a command of its own; returns what it answers."""
+        line = json.dumps({"execute": command, "arguments": arguments, "id": command})
+        try:
+            self._monitor.write(line + "\n")
+            self._monitor.flush()
+            # Between the answers it also tells what happens.
+            answer = next(said for said in map(json.loads, self._monitor) if said.get("id") == command)
+        except (OSError, StopIteration):
+            self._read_until(None, timeout=10)
+            raise self._error("QEMU has ended") from None
+        if "error" in answer:
+            raise self._error(f"{command}: {answer['error']['desc']}")
+        return answer["return"]
+
     def power_off(self, timeout=120):
         """Lets the node unmount its file systems and switch itself off."""
         self._send("poweroff")
@@ -100,8 +145,8 @@ class Node:
         """Takes the power away, with what was not written yet."""
         self._qemu.kill()
         self._qemu.wait()
-        self._qemu.stdin.close()
-        self._qemu.stdout.close()
+        for end in (self._qemu.stdin, self._qemu.stdout, self._monitor):
+            end.close()
 
     def _send(self, line):
         self._qemu.stdin.write(line.encode() + b"\n")

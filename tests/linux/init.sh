@@ -12,13 +12,14 @@ mount -t tmpfs tmp /tmp
 mount -o remount,rw /
 
 # The kernel numbers disks as it happens to find them: /dev/disk1, /dev/disk2 and so on
-# are in QEMU's order. How many there are is in $disks, from the kernel's command line.
-until found=(/sys/block/nvme*/nsid) && ((${#found[@]} == ${disks:?})); do sleep 0.1; done
+# are named after their serial numbers. How many there are is in $disks, from the kernel's
+# command line.
+until found=(/sys/block/nvme*) && ((${#found[@]} == ${disks:?})); do sleep 0.1; done
 for device in /sys/block/nvme*; do
-  number=$(<"$device/nsid")
-  ln -s "${device##*/}" "/dev/disk$number"
+  read -r disk <"$device/device/serial"
+  ln -s "${device##*/}" "/dev/$disk"
   for partition in "$device"/nvme*p*; do
-    ln -s "${partition##*/}" "/dev/disk$number${partition#"$device/${device##*/}"}"
+    ln -s "${partition##*/}" "/dev/$disk${partition#"$device/${device##*/}"}"
   done
 done
 
