@@ -1,4 +1,4 @@
-"""Nodes on overlays of an upgraded image, beside one on the image it was made from."""
+"""Nodes on provisioned images: release 2 installed over release 1, release 3 over 2."""
 
 import json
 import os
@@ -9,40 +9,57 @@ from pathlib import Path
 from guest import Node, disk
 
 KERNEL = os.environ["KERNEL"]
-V2 = os.environ["V2"]
+V2, V3, ALONE = (os.environ[name] for name in ("V2", "V3", "V3_ALONE"))
 
 
 class UpgradeTest(unittest.TestCase):
     def test_versions_side_by_side(self):
-        before = Path(V2).read_bytes()
+        before = [Path(image).read_bytes() for image in (V2, V3, ALONE)]
         with (
-            Node("old", KERNEL, [disk("OLD")]) as old,
-            Node("new", KERNEL, [disk("NEW")]) as new,
+            Node("one", KERNEL, [disk("NODE1")]) as one,
+            Node("two", KERNEL, [disk("NODE2")]) as two,
+            Node("three", KERNEL, [disk("NODE3")]) as three,
+            Node("three alone", KERNEL, [disk("NODE3_ALONE")]) as alone,
         ):
-            for node in (old, new):
+            nodes = {one: "1", two: "2", three: "3", alone: "3"}
+            for node, release in nodes.items():
                 node.wait_ready()
-            self.assertEqual(old.output("cat /etc/node-release"), "1\n")
-            self.assertEqual(old.run("test -e /usr/bin/greet"), (1, ""))
-            self.assertEqual(new.output("cat /etc/node-release"), "2\n")
-            self.assertEqual(new.output("greet"), "hello from release 2\n")
+                self.assertEqual(node.output("cat /etc/node-release"), release + "\n")
+            self.assertEqual(one.run("test -e /usr/bin/greet"), (1, ""))
+            self.assertEqual(two.output("greet"), "hello from release 2\n")
+            for node in (three, alone):
+                self.assertEqual(node.output("greet"), "hello from release 3\n")
+                # What only release 2 brought is still there.
+                self.assertEqual(node.output("cat /etc/installed-2 /etc/installed-3"), "2\n3\n")
 
-            # What one writes over the upgrade is its own.
-            new.output("echo changed > /etc/node-release")
-            for node in (old, new):
+            # What one writes over an upgrade is its own.
+            two.output("echo changed > /etc/node-release && sync")
+            self.assertEqual(three.output("cat /etc/node-release"), "3\n")
+            for node in nodes:
                 node.output("mount -o remount,ro / && e2fsck -fn /dev/disk1p1")
                 node.power_off()
-        self.assertTrue(Path(V2).read_bytes() == before, "the upgraded image was changed")
+        after = [Path(image).read_bytes() for image in (V2, V3, ALONE)]
+        self.assertTrue(after == before, "an image was changed")
 
-    def test_image(self):
-        """It opens in the runfiles and in the output tree, by the name it stores."""
-        for path in (V2, os.path.realpath(V2)):
-            said = subprocess.check_output(["qemu-img", "info", "--backing-chain", "--output=json", path])
-            image, base = json.loads(said)
-            self.assertEqual(image["backing-filename"], "node.img")
-            self.assertEqual(image["backing-filename-format"], "raw")
+    def test_chain(self):
+        """It opens in the runfiles and in the output tree, by the names it stores."""
+        for path in (V3, os.path.realpath(V3)):
+            v3, v2, base = info(path)
+            self.assertEqual([v3["backing-filename"], v3["backing-filename-format"]], ["node_v2.qcow2", "qcow2"])
+            self.assertEqual([v2["backing-filename"], v2["backing-filename-format"]], ["node.img", "raw"])
             self.assertEqual(base["filename"], os.path.join(os.path.dirname(path), "node.img"))
-            self.assertLess(image["actual-size"], 16 << 20, "more than the change is in it")
-            subprocess.run(["qemu-img", "check", "-q", path], check=True)
+            for image in (v3, v2):
+                self.assertLess(image["actual-size"], 16 << 20, "more than the change is in it")
+                subprocess.run(["qemu-img", "check", "-q", image["filename"]], check=True)
+
+    def test_alone(self):
+        """One file of the chain has the same content, and needs none of it."""
+        self.assertEqual(len(info(ALONE)), 1)
+        subprocess.run(["qemu-img", "compare", "-q", ALONE, V3], check=True)
+
+
+def info(path):
+    return json.loads(subprocess.check_output(["qemu-img", "info", "--backing-chain", "--output=json", path]))
 
 
 if __name__ == "__main__":
