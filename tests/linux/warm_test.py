@@ -1,0 +1,105 @@
+"""Nodes that start from the saved state of one, with fresh disks like its own."""
+
+import json
+import os
+import tempfile
+import time
+import unittest
+from contextlib import ExitStack
+from pathlib import Path
+
+from guest import GuestError, Node, disk
+from warm_node import WarmNode
+
+KERNEL, STATE, ABOUT = (os.environ[name] for name in ("KERNEL", "STATE", "ABOUT"))
+
+
+def warm_node(number):
+    return WarmNode(f"warm{number}", KERNEL, [disk(f"WARM{number}")], STATE, ABOUT)
+
+
+def cold_node(number):
+    return Node(f"cold{number}", KERNEL, [disk(f"COLD{number}")])
+
+
+class WarmTest(unittest.TestCase):
+    def test_goes_on(self):
+        """What was on the disk, in memory and running is there; the node works and ends."""
+        with warm_node(4) as node:
+            node.wait_ready()
+            self.assertEqual(node.output("cat /root/saved"), "before\n")
+            node.output("kill -0 $(cat /run/service.pid)")
+            # So that it does not draw the random numbers that others from this state draw.
+            self.assertIn("reseeded due to virtual machine fork", node.output("dmesg"))
+            # Read from the disk: the caches were dropped.
+            node.output("cat /usr/lib/jvm/*/lib/modules | sha256sum")
+            node.output("mount -o remount,ro / && e2fsck -fn /dev/disk1p1")
+            node.power_off()
+
+    def test_loses_power(self):
+        """What was synced is there when the node boots again from the disk."""
+        with warm_node(5) as node:
+            node.wait_ready()
+            node.output("echo after > /root/written && sync")
+            node.output("(while :; do date; done) > /root/log &")
+            node.kill()
+        with Node("cold", KERNEL, [disk("WARM5")]) as node:
+            node.wait_ready()
+            self.assertEqual(node.output("cat /root/saved /root/written"), "before\nafter\n")
+            self.assertEqual(node.run("test -e /run/service.pid"), (1, ""))
+            self.assertIn("recovery complete", node.output("dmesg | grep EXT4-fs"))
+            node.output("mount -o remount,ro / && e2fsck -fn /dev/disk1p1")
+            node.power_off()
+
+    def test_three_nodes(self):
+        """They start sooner than three that boot, and each writes to a disk of its own."""
+        seconds = {}
+        for start in (cold_node, warm_node):
+            with ExitStack() as stack:
+                begin = time.monotonic()
+                nodes = [stack.enter_context(start(number)) for number in (1, 2, 3)]
+                for node in nodes:
+                    node.wait_ready()
+                seconds[start] = time.monotonic() - begin
+                for node in nodes:
+                    node.output(f"echo {node.name} > /root/name && sync")
+                names = [node.output("cat /root/name") for node in nodes]
+                self.assertEqual(names, [node.name + "\n" for node in nodes])
+                for node in nodes:
+                    node.power_off()
+        print(f"three nodes: {seconds[cold_node]:.1f} s to boot, {seconds[warm_node]:.1f} s from the state")
+
+    def test_mismatch(self):
+        """A state that is not for this node is refused in one line, before QEMU sees it."""
+        saved = json.loads(Path(ABOUT).read_text())
+        for name, value in saved.items():
+            with self.subTest(name), tempfile.NamedTemporaryFile("w") as about:
+                json.dump(saved | {name: "another"}, about)
+                about.flush()
+                with self.assertRaises(GuestError) as caught:
+                    WarmNode("other", KERNEL, [disk("WARM6")], STATE, about.name)
+                here = f"the state was saved with {name} 'another', and here it is {value!r}"
+                self.assertEqual(str(caught.exception), f"{about.name}: {here}")
+        self.assertEqual(list(saved), ["version", "accel", "machine", "cpu", "m", "device"])
+        with self.assertRaisesRegex(GuestError, "saved with device .*disk1'], and here it is .*disk2'"):
+            WarmNode("two disks", KERNEL, [disk("WARM6"), {}], STATE, ABOUT)
+
+    def test_damaged(self):
+        with tempfile.NamedTemporaryFile() as state:
+            state.write(Path(STATE).read_bytes()[: 1 << 20])
+            state.flush()
+            with WarmNode("damaged", KERNEL, [disk("WARM6")], state.name, ABOUT) as node:
+                with self.assertRaisesRegex(GuestError, "(?s)damaged: QEMU has ended; its console: .*migration"):
+                    node.wait_ready()
+
+    def test_state_is_small(self):
+        """Bazel hashes and stores a hole like data, so there is none; and little else."""
+        with open(STATE, "rb") as state:
+            size = os.fstat(state.fileno()).st_size
+            self.assertEqual(os.lseek(state.fileno(), 0, os.SEEK_HOLE), size)
+        print(f"the state: {size:,} bytes")
+        self.assertLess(size, 80_000_000, "memory that is free is in it")
+
+
+if __name__ == "__main__":
+    unittest.main()
