@@ -2,7 +2,7 @@
 
     ./bazelw run -c opt //tests/bench:compare -- [PART...] [--small] [--directory DIR]
 
-The parts are disks, targets, bases, convert, boot and writes; the default is all of them. The tables
+The parts are disks, targets, bases, convert, boot, warm and writes; the default is all of them. The tables
 are printed; results.json and chart.svg beside this file are written again, for the parts that
 ran. With --small everything is small and quick, and these two files are left as they are.
 """
@@ -19,6 +19,7 @@ import chart
 import convert
 import copies
 import targets
+import warm
 import writes
 
 PARTS = {
@@ -27,6 +28,7 @@ PARTS = {
     "bases": bases,
     "convert": convert,
     "boot": boot,
+    "warm": warm,
     "writes": writes,
 }
 
