@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
 # Opens an overlay of every kind of base in every place where it can be met, and prints
-# the table of the README. Each cell is real QEMU tools comparing the overlay with its base.
+# the table of rules/README.md. Each cell is real QEMU tools comparing the overlay with its base.
 
-# Rows: the targets of ../workspaces/matrix/BUILD.bazel and what the README calls them.
+# Rows: the targets of ../workspaces/matrix/BUILD.bazel and what that table calls them.
 readonly ROWS=(
   "same_package              | generated in the same package"
   "other_package             | generated in another package"
@@ -84,9 +84,9 @@ every_base_opens_in_every_place() {
   run_place "${places[6]}"
 
   table | tee "$work/table"
-  # From the head of the table to the first line that is none of it.
-  awk '/^\| overlay on a base/ { inside = 1 } inside { if (!/^\|/) exit; print }' "$root/README.md" |
-    diff - "$work/table" || fail "the README has another table"
+  # From the head of the table to the first line that is not part of it.
+  awk '/^\| overlay on a base/ { inside = 1 } inside { if (!/^\|/) exit; print }' "$root/rules/README.md" |
+    diff - "$work/table" || fail "rules/README.md has another table"
 }
 
 check every_base_opens_in_every_place

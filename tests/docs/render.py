@@ -98,7 +98,7 @@ def page(module):
             "<!-- Generated from the .bzl files. After a change: ./bazelw run //tests/docs:update -->",
             "# Reference",
             text(module, "module_docstring"),
-            f"All of this is loaded from `{text(module, 'file')}`. The [README](../README.md) explains its use.",
+            f"All of this is loaded from `{text(module, 'file')}`. The [guide](README.md) explains its use.",
             "\n".join(contents),
             *sum(sections, []),
         ]

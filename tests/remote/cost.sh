@@ -1,12 +1,12 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
 # What goes over the network for an overlay of a base of 1 GB, and for a test on it: the
-# relay's counters. Prints the table of the README.
+# relay's counters. Prints the table of README.md.
 
 big() {
   local package="$workspace/big"
   mkdir -p "$package"
   echo "a large image" >"$package/source.img"
-  # Sparse on this disk. Bazel and the cache know no holes.
+  # Sparse on this disk. Sparseness is not preserved.
   truncate -s 1G "$package/source.img"
   cat >"$package/BUILD.bazel" <<'END'
 load("@rules_qcow2//rules:defs.bzl", "qcow2_overlay", "qcow2_test")
@@ -45,7 +45,7 @@ genrule(
 END
 }
 
-# Coarse: a version of Bazel more or less is none of the README's business.
+# Coarse: a version of Bazel more or less does not change README.md.
 amount() { awk -v n="$1" 'BEGIN { if (n < 1e5) print "< 0.1 MB"; else if (n < 2^30) printf "%.1f MB\n", n / 1e6; else printf "%d GB\n", n / 2^30 }'; }
 
 # Runs Bazel and adds a line to the table. Fails if another amount was moved than is

@@ -15,8 +15,8 @@ upgraded=$(rlocation "$1")
 scratch=$(rlocation "$2")
 
 qemu-img check "$upgraded"
-qemu-img dd -O raw if="$upgraded" of="$TEST_TMPDIR/start" bs=512 count=1
-grep 'the node image' "$TEST_TMPDIR/start"
+qemu-img dd -O raw if="$upgraded" of="$TEST_TMPDIR/start" bs=512 count=2
+grep -a 'boot 0' "$TEST_TMPDIR/start"
 
 qemu-img check "$scratch"
 qemu-img info "$scratch" | grep 'virtual size: 10 GiB'
