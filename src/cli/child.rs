@@ -1,9 +1,12 @@
 //! Waiting for a command without being noticed.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{self, Command, ExitStatus};
+use std::thread;
 
 use rustix::process::{kill_process, setrlimit, Pid, Resource, Rlimit, Signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -15,25 +18,38 @@ use crate::cli::failure::Failure;
 /// Those that would end us before we have tidied up.
 const CAUGHT: [i32; 6] = [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT];
 
+/// Of these, what somebody sends who wants all of it to end.
+const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
+
 /// Catches signals from its making on, so that none gets lost before the command runs.
-pub struct Waiter(Signals);
+pub struct Waiter {
+    signals: Signals,
+    /// The last of those that somebody sends who wants all of it to end.
+    pub told_to_end: Option<i32>,
+}
 
 impl Waiter {
     pub fn new() -> io::Result<Self> {
         // What is ignored, as under nohup(1), must stay ignored in the command.
         let ignored = ignored_signals();
         let caught = CAUGHT.iter().filter(|&signal| !ignored.contains(signal));
-        Ok(Waiter(Signals::new(caught.chain(&[SIGCHLD]))?))
+        Ok(Waiter {
+            signals: Signals::new(caught.chain(&[SIGCHLD]))?,
+            told_to_end: None,
+        })
     }
 
     /// Runs the command to its end.
     ///
     /// There is one thread only, and it alone awaits the child: a signal can never be
     /// sent to another process that has got the number of a child that is gone.
-    pub fn run(mut self, command: &mut Command) -> io::Result<ExitStatus> {
+    pub fn run(&mut self, command: &mut Command) -> io::Result<ExitStatus> {
         let mut child = command.spawn()?;
         let pid = Pid::from_child(&child);
-        for signal in self.0.forever() {
+        for signal in self.signals.forever() {
+            if ENDING.contains(&signal) {
+                self.told_to_end = Some(signal);
+            }
             match signal {
                 SIGCHLD => {
                     if let Some(status) = child.try_wait()? {
@@ -50,6 +66,19 @@ impl Waiter {
             }
         }
         child.wait()
+    }
+
+    /// From now on the signals that it catches end this process, but `directory` is removed
+    /// first.
+    pub fn remove_at_the_end(mut self, directory: PathBuf) {
+        thread::spawn(move || {
+            for signal in self.signals.forever() {
+                if signal != SIGCHLD {
+                    let _ = fs::remove_dir_all(&directory);
+                    let _ = emulate_default_handler(signal);
+                }
+            }
+        });
     }
 }
 

@@ -109,7 +109,7 @@ pub fn start(mut job: Job) -> Result<()> {
         job.command.env(&disk.name, &disk.path);
         job.command.env(blockdev, &disk.blockdev);
     }
-    let Some(waiter) = waiter else {
+    let Some(mut waiter) = waiter else {
         if job.keep == Keep::Always {
             keep::write_note(directory.path(), &disks)?;
             keep::say_where(&directory.keep());

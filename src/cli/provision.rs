@@ -7,9 +7,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{anyhow, bail, Context, Result};
 use clap::{ArgMatches, Command};
-use qcow2_overlay::{chain, Conversion, Existing, Format, FreshDisk, Source};
+use qcow2_overlay::{chain, check_target, Conversion, Error, Format, FreshDisk, ImageInfo, Source};
 use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of, either, option_list, path_of, size_of};
@@ -19,7 +19,6 @@ use crate::cli::disks::write_disk;
 use crate::cli::failure::{usage, Failure};
 use crate::cli::option_help::{OPTIONS_HELP, SIZE_HELP};
 use crate::cli::output::{cannot_write, describe_converted, existing, say};
-use crate::cli::places::make_directory;
 
 /// The name of the disk.
 const DISK: &str = "DISK";
@@ -35,7 +34,14 @@ are never written to.
 
 COMMAND can make the disk larger if SIZE is not given.
 
-If COMMAND fails, or something still has the disk open to write to it, nothing is kept.
+Nothing is kept if COMMAND fails; if something that it has started still has the disk open
+to write to it; if the backing file, or one beneath it, has changed; or if this process gets
+a signal that asks it to end, even if COMMAND then ends with success, as QEMU does. TERM, HUP,
+USR1 and USR2 are passed on to COMMAND, INT and QUIT are not, as a terminal sends these to
+both.
+
+The disk is in a hidden directory beside FILE, .qcow2-overlay-*, which is removed at the end.
+It needs room there for what COMMAND writes, and for FILE too.
 
 Exit status: that of COMMAND if it fails; 127 if there is no COMMAND, 126 if it cannot be
 run, 128 and the number of the signal if one ended it; 1 or 2 for other errors.";
@@ -65,16 +71,20 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     };
     let size = either(size_of(matches)?, list.size, "SIZE and -o size")?;
     let mut command = command_of(matches);
+    if file.as_os_str() == "-" {
+        return Err(usage(
+            "FILE cannot be standard output, which is that of COMMAND: give a name",
+        ));
+    }
     // What would be in vain at the end is said before the command runs.
     let existing = existing(matches);
-    if existing == Existing::Keep && file.symlink_metadata().is_ok() {
-        return Err(cannot_write(file, io::ErrorKind::AlreadyExists.into()));
-    }
-    let base = backing.open(file, matches.get_flag("standalone"))?;
+    check_target(file, existing).map_err(|error| cannot_write(file, error))?;
+    let open_base = || backing.open(file, matches.get_flag("standalone"));
+    let base = open_base()?;
     let options = list.options(size_over(&backing.name, &base[0], size)?);
 
     // Signals are caught from now on, so that none leaves a directory.
-    let waiter = Waiter::new().context("signals")?;
+    let mut waiter = Waiter::new().context("signals")?;
     let directory = directory_beside(file)?;
     let fresh = FreshDisk::backed_by(&base, options.clone());
     let about = format!("backing file {:?}", base[0].path);
@@ -83,9 +93,11 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     command.env(format!("{DISK}_BLOCKDEV"), &disk.blockdev);
     let ended = waiter.run(&mut command);
     let status = ended.map_err(|error| cannot_run(command.get_program(), &error))?;
-    check_success(command.get_program(), status)?;
+    check_success(command.get_program(), status, waiter.told_to_end)?;
+    waiter.remove_at_the_end(directory.path().to_owned());
 
-    let images = chain(&disk.path, Some(Format::Qcow2)).context("the disk after COMMAND")?;
+    check_same(&base, &open_base()?)?;
+    let images = chain(&disk.path, Some(Format::Qcow2)).map_err(about_the_disk)?;
     if images[0].is_in_use()? {
         bail!(
             "something that COMMAND has started still has the disk open: it must have ended, \
@@ -113,21 +125,48 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 /// that is in it, when it is dropped.
 fn directory_beside(file: &Path) -> Result<TempDir> {
     let parent = file.parent().filter(|parent| *parent != Path::new(""));
-    let parent = parent.unwrap_or(Path::new("."));
-    make_directory(tempfile::Builder::new().prefix(".qcow2-overlay-"), parent)
+    let made = tempfile::Builder::new()
+        .prefix(".qcow2-overlay-")
+        .tempdir_in(parent.unwrap_or(Path::new(".")));
+    made.with_context(|| format!("cannot make a directory beside {file:?}"))
 }
 
-fn check_success(program: &OsStr, status: ExitStatus) -> Result<()> {
-    if status.success() {
-        return Ok(());
-    }
-    let signal = status.signal().unwrap_or_default();
-    let (how, status) = match status.code() {
-        Some(code) => (format!("failed with status {code}"), code),
-        None => (format!("was ended by signal {signal}"), 128 + signal),
+/// Checks that a command succeeded, and that nobody wanted it to end before it did: QEMU then
+/// ends with success.
+fn check_success(program: &OsStr, status: ExitStatus, told_to_end: Option<i32>) -> Result<()> {
+    let (how, status) = match (status.code(), told_to_end) {
+        (Some(0), None) => return Ok(()),
+        (Some(0), Some(signal)) => (format!("was told to end by signal {signal}"), 128 + signal),
+        (Some(code), _) => (format!("failed with status {code}"), code),
+        (None, _) => {
+            let signal = status.signal().unwrap_or_default();
+            (format!("was ended by signal {signal}"), 128 + signal)
+        }
     };
     Err(anyhow::Error::new(Failure {
         status: status as u8,
         message: format!("{program:?} {how}, so nothing of what it wrote is kept"),
     }))
+}
+
+/// Without the library's advice, which is for backing files.
+fn about_the_disk(error: io::Error) -> anyhow::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(Error::NotQcow2) => anyhow!("the disk after COMMAND: it is not a qcow2 image"),
+        _ => anyhow::Error::new(error).context("the disk after COMMAND"),
+    }
+}
+
+/// Checks that the images of a chain have stayed as they were.
+fn check_same(before: &[ImageInfo], after: &[ImageInfo]) -> Result<()> {
+    for (before, after) in before.iter().zip(after) {
+        if before.stamp() != after.stamp() {
+            bail!(
+                "{:?} was changed while COMMAND ran, and what that wrote may not fit it",
+                before.path
+            );
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Image files: whole under their name or not there at all, zeros as holes.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
@@ -47,9 +47,7 @@ pub(crate) fn write_file<T>(
     existing: Existing,
     write: impl FnOnce(&File) -> io::Result<T>,
 ) -> io::Result<T> {
-    if let Ok(found) = path.symlink_metadata() {
-        check_existing(path, &found, existing)?;
-    }
+    check_target(path, existing)?;
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -105,7 +103,16 @@ fn link(file: &File, path: &Path) -> io::Result<()> {
     Ok(linkat(CWD, nameless, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
-fn check_existing(path: &Path, found: &Metadata, existing: Existing) -> io::Result<()> {
+/// Checks that what is at `path` now, if anything, may be replaced, as [`create_file`] does
+/// before it writes.
+///
+/// # Errors
+///
+/// As [`Existing`] says.
+pub fn check_target(path: &Path, existing: Existing) -> io::Result<()> {
+    let Ok(found) = path.symlink_metadata() else {
+        return Ok(());
+    };
     let kind = found.file_type();
     let problem = if !kind.is_file() && !kind.is_symlink() {
         "it exists and is not a regular file"

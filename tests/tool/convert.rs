@@ -16,7 +16,7 @@ pub fn data(length: usize) -> Vec<u8> {
 }
 
 /// A disk of 6 MiB with data, zeros between, and an end within a cluster.
-fn disk() -> Vec<u8> {
+pub fn disk() -> Vec<u8> {
     let mut disk = vec![0; (6 << 20) - 1024];
     for (start, length) in [
         (0, 70_000),
@@ -32,7 +32,7 @@ fn disk() -> Vec<u8> {
 }
 
 /// What a guest reads from an image.
-fn read(dir: &Dir, name: &str) -> Vec<u8> {
+pub fn read(dir: &Dir, name: &str) -> Vec<u8> {
     let reader = DiskReader::open(&dir.path(name), None).expect("a disk");
     let mut disk = vec![0; reader.virtual_size() as usize];
     reader.read_at(&mut disk, 0).expect("its data");

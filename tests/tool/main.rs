@@ -13,6 +13,8 @@ mod fit;
 mod floors;
 mod info;
 mod keep;
+mod provision;
+mod provision_mistakes;
 mod reference;
 mod runner;
 mod signals;

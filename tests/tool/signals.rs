@@ -1,12 +1,14 @@
 //! Signals: with `exec`, what reaches the command, and what is left when it ends by one; what
-//! `convert` leaves.
+//! `convert` and `provision` leave.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
 use crate::common::{tool, Dir, Run};
+use crate::convert::read;
 use crate::exec::{by_hand, in_bazel, left, overlay, shell, started_by};
+use crate::provision::images;
 
 /// The tool, run by hand with these signals as they are by default: what a shell starts in the
 /// background ignores INT and QUIT, what nohup(1) starts HUP.
@@ -116,4 +118,73 @@ fn a_conversion_that_a_signal_ends_leaves_nothing() {
         assert!(dir.names().is_empty(), "{signal}: {:?}", dir.names());
         drop(stdin);
     }
+}
+
+#[test]
+fn a_signal_ends_a_provisioning_and_nothing_is_kept() {
+    // What QEMU does, too: it ends, with success.
+    let gentle = "trap 'exit 0' TERM HUP INT QUIT";
+    for (signal, number) in [("TERM", 15), ("HUP", 1)] {
+        for (trap, how) in [("true", "was ended"), (gentle, "was told to end")] {
+            let dir = images();
+            let before = dir.names();
+            let mut command = provision_with_signals(&dir, &format!("{trap}; {WAIT}"));
+            let (child, _stdout) = start(&mut command);
+            assert_ne!(dir.names(), before, "the disk is somewhere");
+            send(signal, &child);
+            let output = child.wait_with_output().expect("its end");
+            let message = format!(
+                "qcow2-overlay: \"sh\" {how} by signal {number}, so nothing of what it wrote is kept\n"
+            );
+            assert_eq!(String::from_utf8_lossy(&output.stderr), message);
+            assert_eq!(output.status.code(), Some(128 + number));
+            assert_eq!(dir.names(), before);
+        }
+    }
+}
+
+#[test]
+fn a_provisioning_is_not_kept_when_the_terminal_has_sent_a_signal_to_it() {
+    for (signal, number) in [("INT", 2), ("QUIT", 3)] {
+        let dir = images();
+        let before = dir.names();
+        let script = "echo ready; until [ -e end ]; do sleep 0.01; done; rm end";
+        let (mut child, _stdout) = start(&mut provision_with_signals(&dir, script));
+        send(signal, &child);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert_eq!(child.try_wait().expect("a status"), None, "{signal}");
+        dir.write("end", b"");
+        let status = child.wait().expect("a status").code();
+        assert_eq!(status, Some(128 + number), "{signal}");
+        assert_eq!(dir.names(), before);
+    }
+}
+
+#[test]
+fn other_signals_are_for_the_command_of_a_provisioning() {
+    let dir = images();
+    let script = "trap 'cat new.qcow2 > $DISK; exit 0' USR1; echo ready; \
+                  while :; do sleep 0.01; done";
+    let (mut child, _stdout) = start(&mut provision_with_signals(&dir, script));
+    send("USR1", &child);
+    assert_eq!(child.wait().expect("a status").code(), Some(0));
+    assert!(read(&dir, "top.qcow2") == dir.read("new.raw"));
+}
+
+/// `provision` of a script, with all signals as they are by default.
+fn provision_with_signals(dir: &Dir, script: &str) -> Command {
+    let mut command = dir.command("env");
+    command.arg("--default-signal=TERM,HUP,INT,QUIT,USR1");
+    command.arg(tool()).args([
+        "provision",
+        "-q",
+        "-b",
+        "base.raw",
+        "top.qcow2",
+        "--",
+        "sh",
+        "-c",
+    ]);
+    command.arg(script).stderr(Stdio::piped());
+    command
 }

@@ -1,0 +1,274 @@
+//! `provision` where something is wrong: one line, nothing kept, nothing left.
+
+use std::fs;
+
+use crate::common::{Dir, Run};
+use crate::provision::{command, images, provision};
+
+/// Checks that `provision` with `arguments` fails before the command runs.
+#[track_caller]
+fn refused(dir: &Dir, status: i32, arguments: &str, message: &str) {
+    let before = dir.names();
+    provision(dir, arguments, "touch it-ran").fails(status, message);
+    assert_eq!(dir.names(), before);
+}
+
+/// Checks that nothing is kept of what `script` wrote.
+#[track_caller]
+fn not_kept(script: &str, message: &str) {
+    let dir = images();
+    let before = dir.names();
+    for force in [false, true] {
+        if force {
+            dir.write("top.qcow2", b"precious");
+        }
+        let arguments = if force {
+            "--force -b base.raw top.qcow2"
+        } else {
+            "-b base.raw top.qcow2"
+        };
+        let here = fs::canonicalize(dir.path("")).expect("a path");
+        let run = provision(&dir, arguments, script);
+        let run = Run {
+            stderr: run.stderr.replace(here.to_str().expect("UTF-8"), "HERE"),
+            ..run
+        };
+        run.fails(1, message);
+        if force {
+            assert_eq!(dir.read("top.qcow2"), b"precious");
+            fs::remove_file(dir.path("top.qcow2")).expect("remove");
+        }
+        dir.write("base.raw", &crate::convert::disk());
+        assert_eq!(dir.names(), before);
+    }
+}
+
+#[test]
+fn arguments() {
+    let dir = images();
+    fs::create_dir(dir.path("directory")).expect("mkdir");
+    refused(&dir, 2, "top.qcow2", "give a backing file: -b NAME");
+    refused(
+        &dir,
+        2,
+        "-F raw top.qcow2",
+        "-F and --probe need a backing file: -b NAME",
+    );
+    refused(
+        &dir,
+        2,
+        "-b base.raw -",
+        "FILE cannot be standard output, which is that of COMMAND: give a name",
+    );
+    refused(
+        &dir,
+        2,
+        "-b base.raw -o size=8M top.qcow2 8M",
+        "SIZE and -o size say the same: give one of them",
+    );
+    refused(
+        &dir,
+        1,
+        "-b base.raw top.qcow2 1M",
+        "SIZE (in a BUILD file: size) of 1048576 bytes is smaller than the backing file \
+         \"base.raw\", of 6290432 bytes: the end of that would be lost",
+    );
+    refused(
+        &dir,
+        1,
+        "-b missing.raw top.qcow2",
+        "backing file \"missing.raw\" does not exist (NAME is relative to the directory of FILE)",
+    );
+    let arguments = "-b ../base.raw --probe base.raw absent/top.qcow2";
+    let run = provision(&dir, arguments, "touch it-ran");
+    let message =
+        "qcow2-overlay: cannot make a directory beside \"absent/top.qcow2\": No such file";
+    assert!(run.stderr.starts_with(message), "{}", run.stderr);
+    assert_eq!(run.stderr.lines().count(), 1);
+    assert!(!dir.path("it-ran").exists());
+    refused(
+        &dir,
+        1,
+        "--force -b base.raw base.raw",
+        "\"base.raw\" is in the chain of its backing file \"base.raw\"; give another path",
+    );
+    refused(
+        &dir,
+        1,
+        "--force -b base.raw directory",
+        "cannot write \"directory\": it exists and is not a regular file",
+    );
+    refused(
+        &dir,
+        1,
+        "-F qcow2 -b base.raw top.qcow2",
+        "backing file \"base.raw\": it is not a qcow2 image: if it is a raw one, give its overlay \
+ -F raw (in a BUILD file: backing_format = \"raw\")",
+    );
+    dir.tool("create -q -b base.raw overlay.qcow2").ok();
+    refused(
+        &dir,
+        1,
+        "--standalone -b overlay.qcow2 top.qcow2",
+        "backing file \"overlay.qcow2\" is itself an overlay, of \"base.raw\", which a plain file \
+         does not bring along: in the BUILD file, give a qcow2_overlay or another target with \
+         Qcow2Info",
+    );
+    fs::remove_file(dir.path("base.raw")).expect("remove");
+    refused(
+        &dir,
+        1,
+        "-b overlay.qcow2 top.qcow2",
+        "backing file \"overlay.qcow2\": its backing file \"base.raw\": No such file or directory \
+         (os error 2)",
+    );
+}
+
+#[test]
+fn a_command_is_needed() {
+    let dir = images();
+    dir.tool("provision -b base.raw top.qcow2").fails(
+        2,
+        "the following required arguments were not provided: <COMMAND>...; --help shows the usage",
+    );
+}
+
+#[test]
+fn a_command_that_fails() {
+    let dir = images();
+    let before = dir.names();
+    for (script, status, how) in [
+        ("cat new.qcow2 > $DISK; exit 3", 3, "failed with status 3"),
+        ("exit 255", 255, "failed with status 255"),
+        ("kill -KILL $$", 137, "was ended by signal 9"),
+        ("kill -TERM $$", 143, "was ended by signal 15"),
+    ] {
+        provision(&dir, "-b base.raw top.qcow2", script).fails(
+            status,
+            &format!("\"sh\" {how}, so nothing of what it wrote is kept"),
+        );
+        assert_eq!(dir.names(), before);
+    }
+    for (name, status, why) in [
+        ("./absent", 127, "No such file or directory (os error 2)"),
+        (
+            "no-such-command",
+            127,
+            "No such file or directory (os error 2)",
+        ),
+        ("./new.raw", 126, "Permission denied (os error 13)"),
+        ("/", 126, "Permission denied (os error 13)"),
+    ] {
+        dir.tool(&format!("provision -b base.raw top.qcow2 -- {name}"))
+            .fails(status, &format!("cannot run {name:?}: {why}"));
+        assert_eq!(dir.names(), before);
+    }
+}
+
+#[test]
+fn its_output_is_that_of_the_command() {
+    let dir = images();
+    let script = "echo out; echo oops >&2; exit 1";
+    let run = Run::of(&mut command(&dir, "-b base.raw top.qcow2", script));
+    assert_eq!(run.stdout, b"out\n");
+    assert_eq!(
+        run.stderr,
+        "oops\nqcow2-overlay: \"sh\" failed with status 1, so nothing of what it wrote is kept\n"
+    );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_command_that_leaves_the_disk_open() {
+    let dir = images();
+    let before = dir.names();
+    for redirection in ["3>>$DISK", "3<>$DISK"] {
+        let script = format!(
+            "cat new.qcow2 > $DISK; exec {redirection}; sleep 60 < /dev/null > /dev/null 2>&1 & \
+             echo $!"
+        );
+        let run = provision(&dir, "-b base.raw top.qcow2", &script);
+        let pid = String::from_utf8_lossy(&run.stdout).into_owned();
+        Run::of(dir.command("kill").arg(pid.trim())).ok();
+        assert_eq!(
+            run.stderr,
+            "qcow2-overlay: something that COMMAND has started still has the disk open: it must \
+             have ended, or closed the disk, when COMMAND ends\n"
+        );
+        assert_eq!(run.status, Some(1));
+        assert_eq!(dir.names(), before);
+    }
+}
+
+#[test]
+fn a_disk_that_is_gone_or_no_disk_any_more() {
+    not_kept(
+        "rm $DISK",
+        "the disk after COMMAND: No such file or directory (os error 2)",
+    );
+    not_kept(
+        "rm -r $(dirname $DISK)",
+        "the disk after COMMAND: No such file or directory (os error 2)",
+    );
+    not_kept(
+        "rm $DISK; mkdir $DISK",
+        "the disk after COMMAND: it is a directory, not an image file",
+    );
+    for script in ["echo garbage > $DISK", "cp new.raw $DISK", ": > $DISK"] {
+        not_kept(script, "the disk after COMMAND: it is not a qcow2 image");
+    }
+    not_kept(
+        "head -c 100 new.qcow2 > $DISK",
+        "the disk after COMMAND: truncated qcow2 image: the header ends at byte 104, the file at byte 100",
+    );
+    not_kept(
+        "\"$0\" create -q --force $DISK 1M",
+        "cannot write \"top.qcow2\": the size of the source is 1048576 bytes, less than the \
+         6290432 bytes of the backing file, whose end would be lost: give a larger one, as \
+         -o size=6290432 (in a BUILD file: size)",
+    );
+}
+
+#[test]
+fn a_disk_that_is_larger_than_was_asked_for() {
+    let dir = images();
+    let before = dir.names();
+    provision(
+        &dir,
+        "-b base.raw top.qcow2 7M",
+        "\"$0\" create -q --force $DISK 8M",
+    )
+    .fails(
+        1,
+        "cannot write \"top.qcow2\": the size asked for is 7340032 bytes, less than the 8388608 \
+         bytes of the source, whose end would be lost: give a larger one, as -o size=8388608 \
+         (in a BUILD file: size)",
+    );
+    assert_eq!(dir.names(), before);
+}
+
+#[test]
+fn a_base_that_changes_while_the_command_runs() {
+    let changed = |name| {
+        format!("{name:?} was changed while COMMAND ran, and what that wrote may not fit it")
+    };
+    for script in [
+        "echo more >> base.raw",
+        "printf x | dd of=base.raw conv=notrunc status=none",
+        "touch base.raw",
+        "cp base.raw copy && mv copy base.raw",
+        // The disk may then say nothing of it.
+        "touch base.raw; cat new.qcow2 > $DISK",
+    ] {
+        not_kept(script, &changed("base.raw"));
+    }
+    not_kept(
+        "rm base.raw",
+        "backing file \"base.raw\" does not exist (NAME is relative to the directory of FILE)",
+    );
+    // One further beneath.
+    let dir = images();
+    dir.tool("create -q -b base.raw middle.qcow2").ok();
+    provision(&dir, "-b middle.qcow2 top.qcow2", "touch base.raw").fails(1, &changed("base.raw"));
+    assert!(!dir.path("top.qcow2").exists());
+}
