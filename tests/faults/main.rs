@@ -4,6 +4,7 @@
 mod common;
 mod convert;
 mod exec;
+mod provision;
 
 use std::collections::HashMap;
 use std::fs;
