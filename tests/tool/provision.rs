@@ -327,7 +327,7 @@ fn a_command_can_read_a_disk_that_is_closed() {
     let script = "cat new.qcow2 > $DISK; sleep 9 < $DISK > /dev/null 2>&1 & echo $! > pid";
     let run = provision(&dir, "-q -b base.raw top.qcow2", script);
     let pid = String::from_utf8(dir.read("pid")).expect("a number");
-    Run::of(dir.command("kill").arg(pid.trim())).ok();
+    Run::of(dir.command("sh").arg("-c").arg(format!("kill {pid}"))).ok();
     run.ok();
     assert!(read(&dir, "top.qcow2") == dir.read("new.raw"));
 }

@@ -189,7 +189,7 @@ fn a_command_that_leaves_the_disk_open() {
         );
         let run = provision(&dir, "-b base.raw top.qcow2", &script);
         let pid = String::from_utf8_lossy(&run.stdout).into_owned();
-        Run::of(dir.command("kill").arg(pid.trim())).ok();
+        Run::of(dir.command("sh").arg("-c").arg(format!("kill {pid}"))).ok();
         assert_eq!(
             run.stderr,
             "qcow2-overlay: something that COMMAND has started still has the disk open: it must \
