@@ -58,6 +58,20 @@ struct Turns {
     error: Option<io::Error>,
 }
 
+/// Ends the others where a thread panics, as `progress` of the caller can: its turn would
+/// never come.
+struct EndOnPanic<'a>(&'a Mutex<Turns>, &'a Condvar);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let error = io::Error::other("a thread has panicked");
+            lock(self.0).error.get_or_insert(error);
+            self.1.notify_all();
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A thread that panics takes the others with it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -74,6 +88,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
         });
         let turned = Condvar::new();
         let work = || {
+            let _guard = EndOnPanic(&turns, &turned);
             if let Err(error) = self.work(&queue, &turns, &turned) {
                 lock(&turns).error.get_or_insert(error);
                 turned.notify_all();

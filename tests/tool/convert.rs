@@ -254,6 +254,25 @@ fn the_number_of_processors_does_not_matter() {
 }
 
 #[test]
+fn a_panic_of_the_caller_ends_all_threads() {
+    let dir = Dir::new();
+    dir.write("disk.raw", &data(4 << 20));
+    for threads in 1..=4 {
+        let conversion = Conversion {
+            threads,
+            ..Conversion::to_raw()
+        };
+        let source = Source::Images(chain(&dir.path("disk.raw"), None).expect("a chain"));
+        let progress = |done| assert!(done < 2 << 20, "as the test wants it");
+        let path = dir.path("result");
+        let run = || conversion.write_file(&path, Existing::Keep, source, &[], &progress);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        assert!(result.is_err());
+        assert_eq!(dir.names(), ["disk.raw"]);
+    }
+}
+
+#[test]
 fn an_overlay_holds_only_what_differs() {
     let dir = Dir::new();
     let base = disk();
