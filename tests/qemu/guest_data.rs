@@ -52,9 +52,8 @@ fn try_convert(
 /// A conversion with random options that `size` allows, and threads.
 fn conversion(rng: &mut Rng, size: u64) -> (String, Conversion) {
     let text = loop {
-        let text = options(rng);
-        let is_small = ["=512", "=1024", "=2048"].iter().any(|s| text.contains(s));
-        if size < 256 << 20 || !is_small {
+        let (text, cluster_size) = options(rng);
+        if size < 256 << 20 || cluster_size > 2048 {
             break text;
         }
     };

@@ -35,8 +35,9 @@ pub fn choose<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
     choices[rng.usize(..choices.len())]
 }
 
-/// Options of a new image: its version, cluster size, refcount width and subclusters.
-pub fn options(rng: &mut Rng) -> String {
+/// Options of a new image: its version, cluster size, which is returned too, refcount width
+/// and subclusters.
+pub fn options(rng: &mut Rng) -> (String, u64) {
     let is_v2 = rng.u32(..4) == 0;
     let bits = match rng.u32(..4) {
         0 => 16,
@@ -56,7 +57,7 @@ pub fn options(rng: &mut Rng) -> String {
             options.push("lazy_refcounts=on".to_owned());
         }
     }
-    options.join(",")
+    (options.join(","), 1 << bits)
 }
 
 /// A size of a few clusters, in bytes, which need not be whole.
@@ -183,7 +184,7 @@ impl Guest {
             self.add_raw(rng, name);
             return;
         }
-        let mut options = options(rng);
+        let (mut options, cluster_size) = options(rng);
         if !options.contains("compat=0.10") && rng.u32(..3) == 0 {
             options += ",compression_type=zstd";
         }
@@ -205,10 +206,8 @@ impl Guest {
             }
             None => {}
         }
-        // With 512 bytes in a cluster there is a table for each 32 KiB.
-        if options.contains("cluster_size=512") || options.contains("cluster_size=1024") {
-            size = size.min(64 << 20);
-        }
+        // QEMU takes minutes to shrink a disk of very many clusters.
+        size = size.min(cluster_size << 16);
         self.qemu_img(&format!(
             "create -q -f qcow2 -o {options} {beneath} {name} {size}"
         ))
