@@ -1,7 +1,7 @@
 """qcow2 disks for VM tests as build targets.
 
-`qcow2_image` and `qcow2_overlay` make disks, `qcow2_test` runs an executable with fresh
-writable disks like them.
+`qcow2_image`, `qcow2_overlay` and `qcow2_provision` make disks. `qcow2_test` runs an
+executable with fresh writable disks like them.
 """
 
 load(

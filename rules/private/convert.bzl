@@ -12,7 +12,7 @@ def convert_image(ctx, source):
 
     Args:
       ctx: the context of the rule; the image is named after it.
-      source: what `named_image` says of the attribute `src`.
+      source: what `named_image` returns for the attribute `src`.
 
     Returns:
       The providers of the rule.
@@ -29,7 +29,7 @@ def convert_image(ctx, source):
     args.add("-o", option_list(options | size))
     file, chain = source.file, source.chain
     if source.is_last:
-        # It may be backed by something that is there but not an input.
+        # A backing file of its own could exist, but would not be an input.
         args.add("--standalone")
     else:
         # The tool follows relative names from file to file.

@@ -13,7 +13,7 @@ def create_image(ctx, *, size, base = None):
     Args:
       ctx: the context of the rule; the image is named after it.
       size: virtual size in bytes, or None to take that of the base.
-      base: what `named_image` says of the attribute `backing`; None for a blank disk.
+      base: what `named_image` returns for the attribute `backing`; None for a blank disk.
 
     Returns:
       The providers of the rule.
@@ -38,7 +38,7 @@ def create_image(ctx, *, size, base = None):
                 args.add("--standalone")
             inputs.append(backing)
         else:
-            # It is not an input. Each test opens it, and finds what is declared wrongly.
+            # It is not an input. Each test opens it, and reports a wrong declaration.
             args.add("-u")
     args.add(image)
     if size != None:

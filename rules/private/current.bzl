@@ -1,4 +1,4 @@
-"""The tool of the toolchain as targets: to be run, and for rules that know no toolchains."""
+"""The tool of the toolchain as targets: to run, and for rules without toolchains of their own."""
 
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool", "target_tool")
 

@@ -82,12 +82,12 @@ def _check_name(ctx, name):
             _LONGEST_NAME - 1,
         ))
     if name in _RESERVED or [start for start in _RESERVED_STARTS if name.startswith(start)]:
-        rule_error(ctx, "disks", "{} is a variable of Bazel's: give another name".format(repr(name)))
+        rule_error(ctx, "disks", "{} is a variable that Bazel sets: give another name".format(repr(name)))
 
 def _image(ctx, name, target):
     if Qcow2Info in target and target[Qcow2Info].format != "raw":
         return target[Qcow2Info]
-    rule_error(ctx, "disks", "{} is {}, which is not a qcow2 image that says what it is backed by: make a qcow2_overlay with backing = {} and name that".format(
+    rule_error(ctx, "disks", "{} is {}, which is not a qcow2 image with a known backing chain: make a qcow2_overlay with backing = {} and name that".format(
         name,
         shown(target.label),
         repr(shown(target.label)),

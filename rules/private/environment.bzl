@@ -1,12 +1,12 @@
-"""The environment that the rule of an executable asks for."""
+"""The environment of an executable."""
 
 visibility("//rules/private")
 
 ExecutableEnvironmentInfo = provider(
-    doc = "What `bazel run` of an executable, or `bazel test`, sets.",
+    doc = "The environment that `bazel run` and `bazel test` give to an executable.",
     fields = {
         "environment": "dict of string to string: variables.",
-        "inherited": "list of string: variables to hand on.",
+        "inherited": "list of string: variables to inherit.",
     },
 )
 
@@ -17,7 +17,7 @@ def expanded(ctx, environment, targets):
       ctx: the context of a rule or an aspect.
       environment: dict of string to string.
       targets: what `$(rootpath)` and the like may name. `$(location)` means
-        `$(rootpath)`: a test finds nothing by the path that it has in the build.
+        `$(rootpath)`: paths in the build are not valid in a test.
 
     Returns:
       The environment to set.
@@ -40,7 +40,7 @@ def _executable_environment_impl(target, ctx):
     if ctx.rule.kind not in ["sh_binary", "sh_test"]:
         return [ExecutableEnvironmentInfo(environment = {}, inherited = [])]
 
-    # In Bazel 7 these are Bazel's own rules, which provide nothing.
+    # In Bazel 7 these are native rules, which do not provide RunEnvironmentInfo.
     return [ExecutableEnvironmentInfo(
         environment = expanded(ctx, ctx.rule.attr.env, ctx.rule.attr.data),
         inherited = getattr(ctx.rule.attr, "env_inherit", []),

@@ -1,4 +1,4 @@
-"""Messages about a target that is declared wrongly."""
+"""Messages about mistakes in BUILD files."""
 
 visibility("//rules/private")
 

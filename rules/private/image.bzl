@@ -14,7 +14,7 @@ def _qcow2_image_impl(ctx):
     if ctx.attr.src:
         return convert_image(ctx, named_image(ctx, "src"))
     if ctx.attr.src_format:
-        rule_error(ctx, "src_format", "it is {}, the format of an src that is not there: give src too".format(
+        rule_error(ctx, "src_format", "it is {}, but there is no src: give src too".format(
             repr(ctx.attr.src_format),
         ))
     size = declared_size(ctx)
@@ -24,10 +24,10 @@ def _qcow2_image_impl(ctx):
 
 qcow2_image = rule(
     implementation = _qcow2_image_impl,
-    doc = "A disk that is one file: see the macro of this name.",
+    doc = "A disk in one file: see the macro of this name.",
     attrs = OPTION_ATTRS | {
         "src": attr.label(
-            doc = "The image whose content it has: one file, raw or qcow2, or a target with `Qcow2Info`. Default: a blank disk.",
+            doc = "The image whose content the disk has: one file, raw or qcow2, or a target with `Qcow2Info`. Default: a blank disk.",
             allow_files = True,
         ),
         "src_format": FORMAT_ATTR,

@@ -13,7 +13,7 @@ load(":provision.bzl", _qcow2_provision = "qcow2_provision")
 
 visibility("//rules")
 
-# What `<name>.clone` has as the image has it.
+# Attributes of the image that `<name>.clone` has too.
 _CLONE_ATTRS = ["target_compatible_with", "testonly", "visibility"]
 
 def _check_size(rule, name, size):
@@ -40,7 +40,7 @@ def qcow2_image(
         extended_l2 = False,
         lazy_refcounts = False,
         **kwargs):
-    """A disk that is one file, `<name>.qcow2`: blank, or with the content of an image.
+    """A disk in one file, `<name>.qcow2`: blank, or with the content of an image.
 
     ```starlark
     load("@rules_qcow2//rules:defs.bzl", "qcow2_image")
@@ -56,13 +56,14 @@ def qcow2_image(
     )
     ```
 
-    A raw image costs a build all its bytes: Bazel hashes and stores its holes and zeros
-    like data. An image with `src` has only the data, and what uses it does not need the
-    source: of an overlay the whole chain becomes one file. The bytes depend on the content
-    and the options alone, whatever the format and the layout of `src` are.
+    A raw image costs a build all its bytes: sparseness is not preserved, and Bazel hashes
+    and stores holes and zeros like data. An image with `src` has only the data, and targets
+    that use it do not need the source. If `src` is an overlay, its whole chain becomes one
+    file. The bytes depend only on the content and the options, not on the format and the
+    layout of `src`.
 
-    The build that converts it still hashes and stores the source once. A raw image that
-    you make yourself need not be an output at all: a genrule can keep it to itself.
+    The build that converts the image still hashes and stores the source once. If you make
+    the raw image yourself, convert it in the same genrule, so that it never is an output:
 
     ```starlark
     genrule(
@@ -77,26 +78,27 @@ def qcow2_image(
     )
     ```
 
-    A program that prints the image needs no file for it: `zstd -dc $< | $(QCOW2_OVERLAY) convert -q -f raw - $@`.
+    A program that prints the image needs no temporary file:
+    `zstd -dc $< | $(QCOW2_OVERLAY) convert -q -f raw - $@`.
 
-    `bazel run //pkg:scratch.clone -- PATH` writes a writable disk like it to PATH.
+    `bazel run //pkg:scratch.clone -- PATH` writes a writable disk with this content to PATH.
 
     Args:
       name: The target's name.
       size: Size of the disk: bytes, or a number with a suffix K, M, G, T, P, E
         (powers of 1024). Rounded up to 512 bytes. Required without `src`; with it, at
         least that of `src`, which is the default.
-      src: An image: one file, raw or qcow2, or a target with `Qcow2Info`, such as an
-        overlay. Default: the disk is blank.
-      src_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else what the content
-        says.
+      src: The image whose content the disk has: one file, raw or qcow2, or a target with
+        `Qcow2Info`, such as an overlay. Default: the disk is blank.
+      src_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else detected from the
+        content.
       cluster_size: Bytes in a cluster, the unit of allocation: a power of two from
         `"512"` to `"2M"`.
       compat: Version of the format: `"1.1"` is version 3, `"0.10"` is version 2.
       extended_l2: Splits clusters into 32 subclusters, which copies less on small
         writes. Needs `compat` 1.1 and clusters of at least 16K.
       lazy_refcounts: Lets QEMU postpone refcount updates. Needs `compat` 1.1.
-      **kwargs: What every rule has, such as `tags` and `visibility`.
+      **kwargs: Attributes common to all rules, such as `tags` and `visibility`.
     """
     if size != None:
         _check_size("qcow2_image", name, size)
@@ -125,8 +127,8 @@ def qcow2_overlay(
         **kwargs):
     """A writable disk that is backed by an image, `<name>.qcow2`.
 
-    Reads fall through to the image, writes stay in the overlay, a few kilobytes at
-    first.
+    Reads of what was never written go to the image. Writes go to the overlay, which takes
+    a few kilobytes at first.
 
     ```starlark
     load("@rules_qcow2//rules:defs.bzl", "qcow2_overlay")
@@ -138,28 +140,26 @@ def qcow2_overlay(
     )
     ```
 
-    The target is the image: `$(location :node)` is its path, and whatever has it in `data`
-    has the whole chain. A test can open it read-only, or with QEMU's `snapshot=on`; to
-    write, use `qcow2_test`. `bazel run //pkg:node.clone -- PATH` writes a private writable
-    disk to PATH.
+    The target is one file: `$(location :node)` is its path, and its runfiles have the whole
+    chain. A test can open it read-only, or with QEMU's `snapshot=on`; to write, use
+    `qcow2_test`. `bazel run //pkg:node.clone -- PATH` writes a private writable disk to PATH.
 
-    With both `size` and the format known, the base is not read and not even an input
-    of the action. What was declared is checked where the base is opened: by each test and
-    each `.clone`.
+    If both `size` and the format of the base are known, the base is not read, and is not
+    an input of the action. Each test and each `.clone` opens the base and checks both.
 
     Args:
       name: The target's name.
       backing: The base: one file, raw or qcow2, or a target with `Qcow2Info`, such as
         another overlay.
-      size: Size of the disk, as of `qcow2_image`. At least that of the base, which is
+      size: Size of the disk, as in `qcow2_image`. At least that of the base, which is
         the default.
-      backing_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else what the
-        content says.
-      cluster_size: As of `qcow2_image`.
-      compat: As of `qcow2_image`. In `"0.10"` a guest's discard leaves stale data.
-      extended_l2: As of `qcow2_image`.
-      lazy_refcounts: As of `qcow2_image`.
-      **kwargs: What every rule has, such as `tags` and `visibility`.
+      backing_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else detected from
+        the content.
+      cluster_size: As in `qcow2_image`.
+      compat: As in `qcow2_image`. In `"0.10"` a guest's discard leaves stale data.
+      extended_l2: As in `qcow2_image`.
+      lazy_refcounts: As in `qcow2_image`.
+      **kwargs: Attributes common to all rules, such as `tags` and `visibility`.
     """
     if size != None:
         _check_size("qcow2_overlay", name, size)
@@ -191,7 +191,7 @@ def qcow2_provision(
         extended_l2 = False,
         lazy_refcounts = False,
         **kwargs):
-    """An overlay with what a tool writes to it, `<name>.qcow2`: a derived image.
+    """A derived image, `<name>.qcow2`: an overlay that holds what a tool wrote to the disk.
 
     ```starlark
     load("@rules_qcow2//rules:defs.bzl", "qcow2_provision")
@@ -205,39 +205,40 @@ def qcow2_provision(
     )
     ```
 
-    The action makes an empty overlay of `backing`, runs `tool`, and keeps what that has
-    written to the disk. The tool finds `DISK`, the absolute path of the disk, and
-    `DISK_BLOCKDEV`, a complete value for `-blockdev` of QEMU, in its environment: it boots a
-    virtual machine on it, or writes to it by other means. It must have closed the disk when
-    it ends. If it fails, so does the build, with its output, and nothing is kept.
+    The action makes an empty overlay of `backing`, runs `tool`, and keeps what the tool
+    wrote to the disk. In its environment the tool finds `DISK`, the absolute path of the
+    disk, and `DISK_BLOCKDEV`, a complete value for QEMU's `-blockdev`. It boots a virtual
+    machine on the disk, or writes to it in another way. It must close the disk before it
+    ends. If the tool fails, the build fails with its output, and nothing is kept.
 
-    The target is an image like any other: of an overlay on it, of another derivation, of
-    `qcow2_image(src = ...)`, which makes one file of them. It holds only what differs from
-    `backing`. The bytes depend on what is on the disk and the options alone, not on the order
-    of the writes; whether a guest writes the same each time is up to the tool.
+    The target is an image like any other. It can be the base of an overlay or of another
+    derivation, or the `src` of a `qcow2_image`, which makes one file of the chain. It holds
+    only what differs from `backing`. The bytes depend only on the content of the disk and
+    the options, not on the order of the writes. Whether a guest writes the same content each
+    time is up to the tool.
 
-    Tags and `exec_properties` are those of any action: `tags = ["requires-kvm"]`, say, or
-    `["no-remote-cache"]`.
+    Tags and `exec_properties` apply to the action: `tags = ["requires-kvm"]`, for example,
+    or `["no-remote-cache"]`.
 
     Args:
       name: The target's name.
-      backing: The image that is on the disk at first: one file, raw or qcow2, or a target
-        with `Qcow2Info`. It is never written to.
+      backing: The initial content of the disk: one file, raw or qcow2, or a target with
+        `Qcow2Info`. It is never written to.
       tool: The executable that writes to the disk, built for the execution platform.
       srcs: Files that the tool reads.
       args: Its arguments. `$(location)`, `$(execpath)` and `$(rootpath)` of `srcs`, `outs` and
         `tool` are expanded.
       env: Its environment; expanded like `args`.
-      outs: Further files that it must write, such as the log of the installation.
-      size: Size of the disk, as of `qcow2_image`. At least that of `backing`, which is the
+      outs: Other files that it must write, such as the log of an installation.
+      size: Size of the disk, as in `qcow2_image`. At least that of `backing`, which is the
         default.
-      backing_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else what the
-        content says.
-      cluster_size: As of `qcow2_image`.
-      compat: As of `qcow2_image`.
-      extended_l2: As of `qcow2_image`.
-      lazy_refcounts: As of `qcow2_image`.
-      **kwargs: What every rule has, such as `tags` and `visibility`.
+      backing_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else detected from
+        the content.
+      cluster_size: As in `qcow2_image`.
+      compat: As in `qcow2_image`.
+      extended_l2: As in `qcow2_image`.
+      lazy_refcounts: As in `qcow2_image`.
+      **kwargs: Attributes common to all rules, such as `tags` and `visibility`.
     """
     if size != None:
         _check_size("qcow2_provision", name, size)

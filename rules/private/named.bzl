@@ -1,4 +1,4 @@
-"""The image that an attribute of a rule names, and what is known of it."""
+"""The image that an attribute of a rule names."""
 
 load(":errors.bzl", "rule_error", "shown")
 load(":options.bzl", "declared_size")
@@ -8,7 +8,7 @@ visibility("//rules/private")
 
 # Of the attribute `x_format` beside the attribute `x`.
 FORMAT_ATTR = attr.string(
-    doc = "`raw` or `qcow2`. Default: from `Qcow2Info`, else what the content says.",
+    doc = "`raw` or `qcow2`. Default: from `Qcow2Info`, else detected from the content.",
     values = ["", "raw", "qcow2"],
 )
 
@@ -24,10 +24,10 @@ def named_image(ctx, attribute):
       A struct of
       `file`, the File;
       `chain`, a depset of all Files it needs, itself included;
-      `format`, its format, or None to take what its content says;
-      `is_last`, whether nothing is declared that it is backed by;
-      `size`, the virtual size in bytes of a disk of its content: what the rule declares,
-      else that of the image, else None.
+      `format`, its format, or None to detect it from the content;
+      `is_last`, whether no backing file is declared for it;
+      `size`, the virtual size in bytes of a disk with its content: that of the rule if it is
+      declared, else that of the image, else None.
     """
     info = _info(ctx, attribute)
     label = shown(getattr(ctx.attr, attribute).label)
@@ -53,14 +53,14 @@ def named_image(ctx, attribute):
     )
 
 def _info(ctx, attribute):
-    """Qcow2Info of the target, made up where it has none."""
+    """Qcow2Info of the target, or one for its only file."""
     target = getattr(ctx.attr, attribute)
     if Qcow2Info in target:
         info = target[Qcow2Info]
         files = info.chain.to_list()
         for file in [info.image, info.backing]:
             if file and file not in files:
-                rule_error(ctx, attribute, "the chain of {} lacks {}: its rule must put all that the image is backed by into Qcow2Info.chain".format(
+                rule_error(ctx, attribute, "the chain of {} lacks {}: its rule must put all files that back the image into Qcow2Info.chain".format(
                     shown(target.label),
                     repr(file.basename),
                 ))

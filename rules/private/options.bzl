@@ -30,7 +30,7 @@ _CLUSTER_SIZES = [1 << bits for bits in range(9, 22)]
 _L1_ENTRIES = (32 << 20) // 8
 
 def _attribute_size(ctx, attribute, text):
-    """The bytes that an attribute says."""
+    """An attribute in bytes."""
     size = parse_size(text)
     if size == None:
         rule_error(ctx, attribute, "{} is not a size: give bytes, or a number with one of the suffixes K, M, G, T, P, E".format(
@@ -51,7 +51,7 @@ def declared_size(ctx):
         return None
     size = _attribute_size(ctx, "size", ctx.attr.virtual_size)
     if size == 0:
-        rule_error(ctx, "size", "{} is a disk without a byte: give at least \"512\"".format(repr(ctx.attr.virtual_size)))
+        rule_error(ctx, "size", "{} is an empty disk: give at least \"512\"".format(repr(ctx.attr.virtual_size)))
     return whole_sectors(size)
 
 def image_options(ctx, size):

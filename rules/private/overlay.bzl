@@ -14,16 +14,16 @@ def _qcow2_overlay_impl(ctx):
 
 qcow2_overlay = rule(
     implementation = _qcow2_overlay_impl,
-    doc = "A writable disk on top of an image: see the macro of this name.",
+    doc = "A writable disk that is backed by an image: see the macro of this name.",
     attrs = OPTION_ATTRS | {
         "backing": attr.label(
-            doc = "The image beneath: one file, raw or qcow2, or a target with `Qcow2Info`, such as another overlay.",
+            doc = "The base: one file, raw or qcow2, or a target with `Qcow2Info`, such as another overlay.",
             allow_files = True,
             mandatory = True,
         ),
         "backing_format": FORMAT_ATTR,
         "virtual_size": attr.string(
-            doc = "Size of the disk: bytes, or a number with a suffix; at least that of the image, which is the default.",
+            doc = "Size of the disk: bytes, or a number with a suffix; at least that of the base, which is the default.",
         ),
         "_rule": attr.string(default = "qcow2_overlay"),
     },

@@ -1,11 +1,11 @@
-"""Where a chain of images can be found from an image that is to stand on it.
+"""Places a chain of images where an image that is backed by it finds it.
 
-The name stored in an overlay is relative, and Bazel shows the same files in several
-trees: the output tree, runfiles trees, the inputs of actions. It holds in all of them
-for files that have the same relative place in each, and that are the files generated
-in the repository and the configuration of the overlay. A source file, or one of
-another repository or configuration, has another place in each tree; a link to it that
-is generated beside the overlay has not.
+An overlay stores a relative path, and Bazel shows the same files in several trees: the
+output tree, runfiles trees, the inputs of actions. The path is valid in all of them only
+for files that have the same relative place in each. These are the files generated in the
+repository and the configuration of the overlay. A source file, or a file of another
+repository or configuration, has a different place in each tree. For such a file the rule
+generates a link beside the overlay.
 """
 
 load(":errors.bzl", "rule_error", "shown")
@@ -44,7 +44,7 @@ def place_beside(ctx, attribute, image, chain):
     if all([_is_beside(ctx, file) for file in files]):
         return image, chain
     if len({file.owner.repo_name: None for file in files}) > 1:
-        rule_error(ctx, attribute, "the chain of {} has files of several repositories, whose places differ from tree to tree: make each overlay with qcow2_overlay, which links what is elsewhere".format(
+        rule_error(ctx, attribute, "the chain of {} has files of several repositories, whose places differ from tree to tree: make each overlay with qcow2_overlay, which links files from elsewhere".format(
             shown(getattr(ctx.attr, attribute).label),
         ))
     places = [file.short_path.split("/") for file in files]

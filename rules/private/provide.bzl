@@ -1,4 +1,4 @@
-"""What all image rules provide."""
+"""The providers of all image rules."""
 
 load(":providers.bzl", "Qcow2Info")
 

@@ -1,4 +1,4 @@
-"""What a disk image target tells the targets that use it."""
+"""The provider of disk images."""
 
 visibility("//rules/...")
 
@@ -18,17 +18,16 @@ Qcow2Info, _new_qcow2_info = provider(
     doc = """\
 A disk image and the files that back it.
 
-A rule of your own provides it with `Qcow2Info(image = ..., format = ...)` and what else
-is known. An image that is backed by another also gives `backing` and `chain`; the name it
-stores for its backing file must then be the relative path from the image to `backing`,
-by `short_path`.
+A rule of your own provides it with `Qcow2Info(image = ..., format = ...)` and the other
+fields that are known. For an image with a backing file, give `backing` and `chain` too. The
+image must then store the relative path from itself to `backing`, by `short_path`.
 """,
     fields = {
         "backing": "File: the backing file of `image`, if it has one.",
-        "chain": "depset of File: all that must be at its place for `image` to open, itself included. Default: `image` alone.",
-        "format": "string: the format of `image`, `qcow2` or `raw`; None if its content must say.",
+        "chain": "depset of File: all files that `image` needs to open, itself included. Default: `image` only.",
+        "format": "string: the format of `image`, `qcow2` or `raw`; None to detect it from the content.",
         "image": "File: the image.",
-        "options": "dict of string to string: the options of `image` as `qemu-img create -o` names them, such as `cluster_size` and `compat`. Default: empty, not known.",
+        "options": "dict of string to string: the options of `image` as `qemu-img create -o` names them, such as `cluster_size` and `compat`. Default: empty, which means unknown.",
         "size": "int: the virtual size of `image` in bytes, if it is known before the build.",
     },
     init = _init,

@@ -27,7 +27,7 @@ def _qcow2_provision_impl(ctx):
         args.add("-F", base.format)
     args.add("--probe", backing)
     if base.is_last:
-        # It may be backed by something that is there but not an input.
+        # A backing file of its own could exist, but would not be an input.
         args.add("--standalone")
     args.add("-o", option_list(options))
     args.add(image)
@@ -68,13 +68,13 @@ def _qcow2_provision_impl(ctx):
 
 qcow2_provision = rule(
     implementation = _qcow2_provision_impl,
-    doc = "What a tool writes to a disk: see the macro of this name.",
+    doc = "An image with what a tool wrote to the disk: see the macro of this name.",
     attrs = OPTION_ATTRS | {
         "args": attr.string_list(
             doc = "Arguments of `tool`; `$(location)` and the like are expanded.",
         ),
         "backing": attr.label(
-            doc = "The image that the tool finds on the disk: one file, raw or qcow2, or a target with `Qcow2Info`.",
+            doc = "The initial content of the disk: one file, raw or qcow2, or a target with `Qcow2Info`.",
             allow_files = True,
             mandatory = True,
         ),
@@ -83,7 +83,7 @@ qcow2_provision = rule(
             doc = "Environment of `tool`; `$(location)` and the like are expanded.",
         ),
         "outs": attr.output_list(
-            doc = "Further files that the tool writes.",
+            doc = "Other files that the tool writes.",
         ),
         "srcs": attr.label_list(
             doc = "Files that the tool reads.",

@@ -8,7 +8,7 @@ load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool", "target_tool")
 visibility("//rules/private")
 
 def _environment(ctx):
-    """The environment of the test, without what clashes."""
+    """The environment of the test; a clash is an error."""
     test = ctx.attr.test
     given = struct(environment = {}, inherited = [])
     if ExecutableEnvironmentInfo in test:
@@ -71,7 +71,7 @@ qcow2_test = rule(
     doc = "An executable as a test with fresh disks: see the macro of this name.",
     attrs = {
         "data": attr.label_list(
-            doc = "What the test also needs at run time.",
+            doc = "Other files that the test needs at run time.",
             allow_files = True,
         ),
         # The messages about disks and the test say more than Bazel's about providers.
@@ -81,7 +81,7 @@ qcow2_test = rule(
             mandatory = True,
         ),
         "env": attr.string_dict(doc = "Environment of the test."),
-        "env_inherit": attr.string_list(doc = "Variables of the environment to hand on."),
+        "env_inherit": attr.string_list(doc = "Variables to inherit."),
         "keep_disks": attr.string(
             doc = "When the disks of a run are kept.",
             default = "never",

@@ -29,25 +29,25 @@ def qcow2_test(name, test, disks, keep_disks = "never", **kwargs):
     )
     ```
 
-    The test finds the path of each disk in the variable of its name, `$NODE1`, and in
-    `$NODE1_BLOCKDEV` a complete value for QEMU's `-blockdev`, whose node is `NODE1`. The
-    disks are in `$TEST_TMPDIR`. They are like the overlays they are named after: same
-    size, same options, same base; the build outputs are never opened for writing.
+    For each disk the test finds two variables. `$NODE1` is the path of the disk, and
+    `$NODE1_BLOCKDEV` is a complete value for QEMU's `-blockdev` with the node name `NODE1`.
+    The disks are in `$TEST_TMPDIR`. Each has the size, options and base of its image. Build
+    outputs are never opened for writing.
 
-    The executable's own environment, runfiles and execution requirements stay in force,
-    but the `args` of its rule do not: give them here.
+    The test has the executable's environment, runfiles and execution requirements, but not
+    the `args` of its rule: give them here.
 
     Args:
       name: The target's name.
       test: The executable: any target that `bazel run` could run, such as a `sh_binary`,
-        or a test (tagged `manual`, or it also runs without disks).
-      disks: Dictionary from names of disks to images: targets of `qcow2_overlay` or
-        `qcow2_image`, or others with `Qcow2Info`. A name is a letter and up to 30 letters,
-        digits or `_`. One target can be that of many disks. `select()` is possible for the
-        dictionary and for each image.
-      keep_disks: `"always"` or `"on_failure"` puts the disks of a run into
-        `$TEST_UNDECLARED_OUTPUTS_DIR/disks`, which Bazel keeps below `bazel-testlogs`.
-      **kwargs: What every test has: `args`, `data`, `env`, `env_inherit`, `size`, `timeout`,
+        or a test. Tag that `manual`, or it also runs without disks.
+      disks: Dictionary from names of disks to images: targets of `qcow2_overlay`,
+        `qcow2_image` or `qcow2_provision`, or others with `Qcow2Info`. A name is a letter and
+        up to 30 letters, digits or `_`. Several disks can have the same target. The
+        dictionary and each image can be a `select()`.
+      keep_disks: `"always"` or `"on_failure"` keeps the disks of a run in
+        `$TEST_UNDECLARED_OUTPUTS_DIR/disks`, which Bazel puts below `bazel-testlogs`.
+      **kwargs: Attributes common to all tests: `args`, `data`, `env`, `env_inherit`, `size`, `timeout`,
         `shard_count`, `flaky`, `tags`, `target_compatible_with`...
     """
     _qcow2_test(

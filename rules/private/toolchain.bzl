@@ -16,8 +16,8 @@ toolchain_of_tools = rule(
     implementation = _toolchain_of_tools_impl,
     doc = """\
 Provides `ToolchainInfo` with two `FilesToRunProvider`s: `exec_tool`, for the execution
-platform, which runs in build actions, and `target_tool`, for the target platform, which runs
-beside tests. `target_tool.executable` is None where there is no tool for that platform.
+platform, which build actions run, and `target_tool`, for the target platform, which tests
+run. `target_tool.executable` is None if there is no tool for that platform.
 """,
     attrs = {
         "exec_tool": attr.label(
@@ -37,11 +37,11 @@ beside tests. `target_tool.executable` is None where there is no tool for that p
 )
 
 def qcow2_toolchain(name, tool, **kwargs):
-    """Another build of the tool, to be registered in place of the default.
+    """Your own build of the tool, to register in place of the default.
 
-    The default is the prebuilt tool of a release where there is one for the execution
-    platform, and is otherwise built from source with rules_rust. With this one before it
-    neither is fetched or built:
+    By default the tool is the prebuilt one of a release, if there is one for the execution
+    platform, and is otherwise built from source with rules_rust. With this toolchain
+    registered, neither is fetched or built:
 
     ```starlark
     load("@rules_qcow2//rules:defs.bzl", "qcow2_toolchain")
@@ -60,16 +60,16 @@ def qcow2_toolchain(name, tool, **kwargs):
     )
     ```
 
-    with `register_toolchains("//:prebuilt_toolchain")` in `MODULE.bazel`.
+    and `register_toolchains("//:prebuilt_toolchain")` in `MODULE.bazel`.
 
-    Build actions run the tool on the execution platform, tests on the target platform.
-    Where these differ, `tool` is an `alias` that selects by the platform: it is looked
-    at once for each.
+    Build actions run the tool on the execution platform, tests on the target platform. If
+    these differ, let `tool` be an `alias` that selects by platform: it is evaluated for
+    each.
 
     Args:
       name: The target's name.
       tool: The executable `qcow2-overlay`, one file.
-      **kwargs: What every rule has, such as `tags` and `visibility`.
+      **kwargs: Attributes common to all rules, such as `tags` and `visibility`.
     """
     toolchain_of_tools(name = name, exec_tool = tool, target_tool = tool, **kwargs)
 

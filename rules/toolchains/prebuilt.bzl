@@ -14,7 +14,7 @@ def _prebuilt_tool_impl(repository_ctx):
 
 prebuilt_tool = repository_rule(
     implementation = _prebuilt_tool_impl,
-    doc = "The tool that a release has for a platform, as `//:qcow2-overlay`.",
+    doc = "The tool of a release for a platform, as `//:qcow2-overlay`.",
     attrs = {
         "platform": attr.string(
             doc = "The platform, as the table of tools names it.",
