@@ -20,7 +20,7 @@ pub fn force() -> Arg {
 }
 
 pub fn quiet() -> Arg {
-    flag("quiet", "Do not say what was written").short('q')
+    flag("quiet", "Do not print what was written").short('q')
 }
 
 pub fn format(name: &'static str, help: &'static str) -> Arg {
@@ -34,11 +34,11 @@ pub fn backing() -> Arg {
         .value_name("NAME")
         .allow_hyphen_values(true)
         .value_parser(value_parser!(OsString))
-        .help("Backing file, relative to the directory of FILE; stored as it is")
+        .help("Backing file, relative to the directory of FILE; stored unchanged")
 }
 
 pub fn backing_format() -> Arg {
-    let help = "Format of the backing file [default: what its content says]";
+    let help = "Format of the backing file [default: detected from its content]";
     format("backing-format", help).short('F')
 }
 
@@ -47,7 +47,7 @@ pub fn probe() -> Arg {
         .long("probe")
         .value_name("PATH")
         .value_parser(value_parser!(PathBuf))
-        .help("Open PATH as the backing file, which is at NAME later")
+        .help("Open PATH in place of the backing file, which will be at NAME")
 }
 
 pub fn standalone() -> Arg {

@@ -129,7 +129,7 @@ pub fn check_stands_alone(role: &str, image: &ImageInfo) -> Result<()> {
     let header = image.header.as_ref();
     if let Some(name) = header.and_then(|header| header.backing_name.as_ref()) {
         bail!(
-            "{role}{:?} is itself an overlay, of {:?}, which a plain file does not bring along: \
+            "{role}{:?} is itself an overlay of {:?}, which is not included with a plain file: \
              in the BUILD file, give a qcow2_overlay or another target with Qcow2Info",
             image.path,
             String::from_utf8_lossy(name)

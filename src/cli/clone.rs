@@ -14,29 +14,29 @@ use crate::cli::output::{cannot_write, describe, existing, print, say};
 
 pub fn command() -> Command {
     Command::new("clone")
-        .about("Writes a fresh writable disk like an overlay, on the same base")
+        .about("Writes a fresh writable disk like an overlay, with the same base")
         .after_help(
-            "The new disk has the absolute path of its base, so it can be moved. It stands on\n\
-             the base of the overlay, or on the overlay itself if that has data of its own.\n\
-             The whole chain is checked: each image must be there, have the format that is\n\
-             recorded, and as long as it has no data be no smaller than the one beneath. A file\n\
-             that already is exactly the disk asked for is left as it is.\n\n\
-             The disk records length and modification time of every file beneath it. When one\n\
-             of them is written again, what is on the disk does not fit it any more: info then\n\
-             says so, and clone and exec refuse the disk.",
+            "The new disk stores the absolute path of its base, so it can be moved. It is backed\n\
+             by the base of the overlay, or by the overlay itself if that has data of its own.\n\
+             The whole chain is checked: each image must exist, have the recorded format, and, if\n\
+             it has no data, be no smaller than its backing file. A FILE that already is exactly\n\
+             this disk is left unchanged.\n\n\
+             The disk records the length and the modification time of every file that backs it.\n\
+             When one of them changes, the disk no longer matches its base: info then says so,\n\
+             and clone and exec refuse the disk.",
         )
         .arg(
             Arg::new("size")
                 .long("size")
                 .value_name("SIZE")
                 .allow_hyphen_values(true)
-                .help("Make the disk larger than the overlay: bytes, or with a suffix, as 40G"),
+                .help("Make the disk larger than the overlay, for example 40G"),
         )
         .arg(arguments::force())
         .arg(arguments::path(
             "overlay",
             "OVERLAY",
-            "The qcow2 image to be like",
+            "The qcow2 image that the disk will be like",
         ))
         .arg(arguments::path("file", "FILE", "The disk to write"))
 }
@@ -80,7 +80,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     say(file, &format!("Wrote {file:?}: {what}\n"))
 }
 
-/// Says more of a disk that is in the way if it is of no use any more.
+/// Says more about a disk that is in the way if it no longer matches its base.
 fn check_record_of(file: &Path) -> Result<()> {
     match chain(file, None).map(|images| Record::of(&images)) {
         Ok(Record::Changed(base)) => bail!(

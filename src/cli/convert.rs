@@ -35,7 +35,7 @@ pub fn command() -> Command {
         .arg(
             format(
                 "source-format",
-                "Format of SOURCE [default: what its content says]",
+                "Format of SOURCE [default: detected from its content]",
             )
             .short('f'),
         )
@@ -49,7 +49,7 @@ pub fn command() -> Command {
         .arg(arguments::probe())
         .arg(arguments::options())
         .arg(flag("standalone", "Fail if SOURCE has a backing file").long("standalone"))
-        .arg(flag("progress", "Show how far it has come").short('p'))
+        .arg(flag("progress", "Show progress").short('p'))
         .arg(arguments::force())
         .arg(arguments::quiet())
         .arg(arguments::path(
@@ -159,13 +159,13 @@ impl<'a> Request<'a> {
         }
         if self.file.as_os_str() == "-" {
             return Err(usage(
-                "FILE cannot be standard output, as it is not written in order: give a name",
+                "FILE cannot be standard output, because it is not written in order: give a name",
             ));
         }
         if self.source.as_os_str() == "-" && self.source_format == Some(Format::Qcow2) {
             return Err(usage(
-                "a qcow2 image cannot be read from standard input, as it is not read in order: \
-                 give the name of a file",
+                "a qcow2 image cannot be read from standard input, because it is not read in \
+                 order: give the name of a file",
             ));
         }
         Ok(())
@@ -220,7 +220,7 @@ impl<'a> Request<'a> {
         if self.source_format.is_none() && found().context("standard input")? == Format::Qcow2 {
             return Err(usage(
                 "standard input is a qcow2 image, which is not read in order: give the name of \
-                 a file, or -f raw if these very bytes are the disk",
+                 a file, or -f raw if these bytes themselves are the disk",
             ));
         }
         Ok(Cursor::new(start).chain(stdin))

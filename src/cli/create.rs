@@ -19,8 +19,8 @@ use crate::cli::output::{describe, existing, say, write};
 use crate::cli::request::Request;
 
 const HELP: &str = "
-The backing file, and all beneath it, must be there, be no larger than the disk, and not be
-FILE. With -u nothing of this is looked at, until clone or exec opens the disk.";
+The backing file and its own backing chain must exist, be no larger than the disk, and not
+include FILE. With -u this is not checked until clone or exec opens the disk.";
 
 pub fn command() -> Command {
     Command::new("create")
@@ -31,7 +31,7 @@ pub fn command() -> Command {
                 .short('f')
                 .value_name("FORMAT")
                 .value_parser(["qcow2"])
-                .help("Format of the image; only qcow2"),
+                .help("Format of the image"),
         )
         .arg(arguments::backing().short('b'))
         .arg(arguments::backing_format())

@@ -52,7 +52,7 @@ pub fn check_names(disks: &[Request]) -> Result<()> {
             || ["TEST_", "RUNFILES_"].iter().any(|p| name.starts_with(p))
         {
             return Err(usage(format!(
-                "disk name {name:?}: this variable has a meaning already, choose another"
+                "disk name {name:?}: this variable already has a meaning; choose another name"
             )));
         }
         if disks[..index].iter().any(|other| other.name == *name) {
@@ -61,7 +61,7 @@ pub fn check_names(disks: &[Request]) -> Result<()> {
         let of_blockdev = name.strip_suffix("_BLOCKDEV");
         if let Some(other) = of_blockdev.filter(|n| disks.iter().any(|d| d.name == *n)) {
             return Err(usage(format!(
-                "disk name {name:?}: disk {other:?} has a variable of this name, choose another"
+                "disk name {name:?}: disk {other:?} has a variable of this name; choose another name"
             )));
         }
     }

@@ -24,27 +24,27 @@ pub struct Job {
 }
 
 const HELP: &str = "\
-Each disk is written to a directory of its own in $TEST_TMPDIR, which `bazel test` sets
-and cleans, else in a temporary directory that is removed afterwards. COMMAND finds
+The disks are written to a new directory in $TEST_TMPDIR, which `bazel test` sets and
+cleans, or to a temporary directory that is removed afterwards. COMMAND finds
   NAME            the absolute path of the disk, NAME.qcow2
-  NAME_BLOCKDEV   a complete value for -blockdev of QEMU: node name NAME, the driver of
-                  each image of the chain, absolute paths; all but the disk is read-only;
-                  the disk discards and detects zeroes (not with compat=0.10), and
-                  ignores flushes
-A variable that has this name already is replaced. One OVERLAY can be that of many disks.
-A disk is refused if its base has changed since the disk was written, see clone, if it is
-smaller than its base, or if its base does not have the format that it records.
+  NAME_BLOCKDEV   a complete value for QEMU's -blockdev: node name NAME, the driver of
+                  each image of the chain, absolute paths; all images but the disk are
+                  read-only; the disk discards and detects zeros (not with
+                  compat=0.10), and ignores flushes
+They replace variables of the same names. Several disks can have the same OVERLAY. A disk
+is refused if its base has changed since the disk was written (see clone), if it is
+smaller than its base, or if its base does not have the recorded format.
 
-In `bazel test` the tool becomes COMMAND. Where there is something left to do, to remove
-the temporary directory or to keep the disks on failure, it waits for COMMAND instead:
-TERM, HUP, USR1 and USR2 are passed on, INT and QUIT are not, as a terminal sends these
-to both. Then it exits with the status of COMMAND, or ends by the signal that ended it.
+In `bazel test` the tool becomes COMMAND. If something is left to do afterwards, to remove
+the temporary directory or to keep the disks on failure, it waits for COMMAND instead. It
+then passes on TERM, HUP, USR1 and USR2, but not INT and QUIT, which a terminal sends to
+both, and exits with the status of COMMAND or ends by the signal that ended COMMAND.
 
 --keep puts the disks, with a README.txt, into the directory `disks` of
 $TEST_UNDECLARED_OUTPUTS_DIR, which Bazel keeps: `always` writes them there at once,
-`on_failure` moves them there when COMMAND fails. If `disks` is taken it is `disks.2`.
+`on_failure` moves them there when COMMAND fails. If `disks` exists, it is `disks.2`.
 
-Exit status: that of COMMAND; 127 if there is no COMMAND, 126 if it cannot be run,
+Exit status: that of COMMAND; 127 if COMMAND does not exist, 126 if it cannot be run,
 1 or 2 if the disks cannot be made.";
 
 pub fn command() -> Command {

@@ -17,9 +17,8 @@ pub fn command() -> Command {
     Command::new("info")
         .about("Describes an image as qemu-img info does")
         .after_help(
-            "Says what is in an image, other than its data. Dates of snapshots are in UTC; of\n\
-             LUKS encryption no more is said than that it is there. Of a disk that clone\n\
-             or exec wrote it also says when a file beneath has changed since.",
+            "Dates of snapshots are in UTC. Of LUKS encryption it shows only that it is used.\n\
+             Of a disk that clone or exec wrote it also says if a backing file has changed.",
         )
         .arg(
             Arg::new("output")

@@ -59,13 +59,13 @@ pub fn to_text(described: &Described) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What is wrong with the files beneath, as far as the image has a record of them.
+/// What is wrong with the backing chain, as far as the image has a record of it.
 fn warning(record: &Result<Record, String>) -> Option<String> {
     match record {
         Ok(Record::Missing | Record::Unchanged) => None,
         Ok(Record::Changed(base)) => Some(format!(
-            "warning: {base:?} has changed since this image was written, and the two do not \
-             fit any more"
+            "warning: {base:?} has changed since this image was written; this disk no longer \
+             matches its base"
         )),
         Ok(Record::Unreadable(error)) => Some(format!("warning: {error}")),
         Err(problem) => Some(format!("warning: {problem}")),
@@ -135,7 +135,7 @@ fn row([id, tag, size, date, clock, icount]: [String; 6]) -> String {
     columns.join(" ")
 }
 
-/// Date and time in UTC: the standard library knows no time zones. QEMU's are local.
+/// Date and time in UTC: the standard library has no time zones. QEMU prints local time.
 fn date(seconds: u32) -> String {
     let (mut days, rest) = (seconds / 86400, seconds % 86400);
     let is_leap = |year: u32| {

@@ -115,7 +115,7 @@ fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes README.txt: a kept disk is of no use without its base.
+/// Writes README.txt: a kept disk needs its base.
 pub fn write_note(directory: &Path, disks: &[Disk]) -> Result<()> {
     let path = directory.join("README.txt");
     fs::write(&path, note(disks)).with_context(|| format!("cannot write {path:?}"))
@@ -123,8 +123,8 @@ pub fn write_note(directory: &Path, disks: &[Disk]) -> Result<()> {
 
 fn note(disks: &[Disk]) -> String {
     let mut note = String::from(
-        "Disks of a test, each with what it is backed by: format, path, and length and time of\n\
-         modification as `stat -c '%s %.9Y' PATH` prints them.\n\n",
+        "Disks of a test. Each is listed with its backing files: format, path, length, and\n\
+         modification time as `stat -c '%s %.9Y' PATH` prints them.\n\n",
     );
     for Disk { name, beneath, .. } in disks {
         let _ = writeln!(note, "{name}.qcow2");

@@ -36,7 +36,7 @@ use crate::cli::output::print;
 
 fn command() -> Command {
     Command::new("qcow2-overlay")
-        .about("Writes qcow2 overlays and blank qcow2 images, and describes images")
+        .about("Writes qcow2 overlays and images, runs commands with fresh disks, and describes images")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)

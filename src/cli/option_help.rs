@@ -1,4 +1,4 @@
-//! What --help says of the options of an image.
+//! The part of --help about the options of an image.
 
 pub const OPTIONS_HELP: &str = "\
 Options for -o, separated by commas (a comma in a value is written twice):
@@ -13,6 +13,6 @@ Options for -o, separated by commas (a comma in a value is written twice):
 ";
 
 pub const SIZE_HELP: &str = "
-SIZE is in bytes or has a suffix K, M, G, T, P or E, and may have a fraction, as 1.5G.
-It is rounded up to 512 bytes; without it the disk is as large as the backing file's.
+SIZE is in bytes, or a number with a suffix K, M, G, T, P or E, such as 1.5G. It is
+rounded up to 512 bytes [default: the size of the backing file].
 ";

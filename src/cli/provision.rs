@@ -26,29 +26,28 @@ const DISK: &str = "DISK";
 const HELP: &str = "
 COMMAND finds
   DISK            the absolute path of an empty overlay of the backing file, DISK.qcow2
-  DISK_BLOCKDEV   a complete value for -blockdev of QEMU, as exec gives it; node name DISK
-It writes to that disk what is to be on it, through QEMU or otherwise, and ends. What then
-differs from the backing file is FILE: the same content gives the same bytes, whatever the
-order of the writes. Internal snapshots are left out. The backing file, and all beneath it,
-are never written to.
+  DISK_BLOCKDEV   a complete value for QEMU's -blockdev, as in exec; node name DISK
+It writes to that disk, with QEMU or otherwise, and ends. FILE is what then differs from
+the backing file: the same content gives the same bytes, whatever the order of the writes.
+Internal snapshots are left out. The backing file and its own backing chain are never
+written to.
 
 COMMAND can make the disk larger if SIZE is not given.
 
-Nothing is kept if COMMAND fails; if something that it has started still has the disk open
-to write to it; if the backing file, or one beneath it, has changed; or if this process gets
-a signal that asks it to end, even if COMMAND then ends with success, as QEMU does. TERM, HUP,
-USR1 and USR2 are passed on to COMMAND, INT and QUIT are not, as a terminal sends these to
-both.
+Nothing is kept if COMMAND fails; if a process still has the disk open for writing; if the
+backing file, or one beneath it, has changed; or if this process gets a signal that asks it to
+end, even if COMMAND then ends with success, as QEMU does. TERM, HUP, USR1 and USR2 are passed
+on to COMMAND; INT and QUIT are not, as a terminal sends these to both.
 
 The disk is in a hidden directory beside FILE, .qcow2-overlay-*, which is removed at the end.
 It needs room there for what COMMAND writes, and for FILE too.
 
-Exit status: that of COMMAND if it fails; 127 if there is no COMMAND, 126 if it cannot be
-run, 128 and the number of the signal if one ended it; 1 or 2 for other errors.";
+Exit status: that of COMMAND if it fails; 127 if COMMAND does not exist, 126 if it cannot
+be run, 128 plus the number of the signal if a signal ended it; 1 or 2 for other errors.";
 
 pub fn command() -> Command {
     Command::new("provision")
-        .about("Writes an overlay with what a command writes to a disk")
+        .about("Runs a command with a disk, and writes an overlay with its changes")
         .override_usage("qcow2-overlay provision [OPTIONS] -b NAME FILE [SIZE] -- COMMAND [ARG...]")
         .after_help([OPTIONS_HELP, SIZE_HELP, HELP].concat())
         .arg(arguments::backing().short('b'))

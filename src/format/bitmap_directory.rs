@@ -38,7 +38,7 @@ impl Bitmap {
 
     /// Reads the bitmap directory of the image with `header`, in its order. There is
     /// none unless the feature bit says so: then a program that does not know
-    /// bitmaps has written to the image since, and they mean nothing any more.
+    /// bitmaps has written to the image since, and they are no longer valid.
     ///
     /// # Errors
     ///

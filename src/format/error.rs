@@ -205,15 +205,18 @@ impl fmt::Display for Error {
             Error::NotRaw => write!(
                 f,
                 "it is a qcow2 image, not a raw one: give its overlay -F qcow2 (in a BUILD \
-                 file: backing_format = \"qcow2\"); if its very bytes are the disk, convert \
-                 it first with qcow2-overlay convert -f raw"
+                 file: backing_format = \"qcow2\"); if these bytes themselves are the \
+                 disk, convert it first with qcow2-overlay convert -f raw"
             ),
             Error::Truncated { what, end, length } => write!(
                 f,
                 "truncated qcow2 image: {what} ends at byte {end}, the file at byte {length}"
             ),
             Error::UnknownFeature { bit, name } => {
-                write!(f, "the qcow2 image needs a feature unknown here: bit {bit}")?;
+                write!(
+                    f,
+                    "the qcow2 image needs a feature that this tool does not support: bit {bit}"
+                )?;
                 match name {
                     Some(name) => write!(f, ", {name:?}"),
                     None => Ok(()),

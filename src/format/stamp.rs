@@ -16,7 +16,7 @@ const ENTRY: usize = 20;
 /// What tells cheaply whether a file is still the one it was: its length and the time
 /// of its last modification. The content is not read.
 ///
-/// This errs on one side on purpose. A file that was written again with the same
+/// This errs on the safe side on purpose. A file that was rewritten with the same
 /// bytes counts as changed, which is a nuisance; the other error would corrupt a
 /// guest's file system. Only a tool that sets back the time of a file it has changed,
 /// or a block device, whose time says little of its content, goes unnoticed.

@@ -9,12 +9,12 @@ use crate::format::image_format::Format;
 use crate::format::name::quoted;
 use crate::image::image_info::ImageInfo;
 
-/// The image at `path` and all those beneath it, the topmost first.
+/// The image at `path` and its backing chain, the topmost image first.
 ///
 /// # Errors
 ///
-/// As of [`ImageInfo::read`]; also when a backing file is missing, has a name that
-/// is no file's, or is above itself. The message names the image whose base it is.
+/// As of [`ImageInfo::read`]; also when a backing file is missing, has a name that is not
+/// a file's, or is backed by itself. The message names the image whose base it is.
 pub fn chain(path: &Path, format: Option<Format>) -> io::Result<Vec<ImageInfo>> {
     let mut images = vec![ImageInfo::read(path, format)?];
     loop {
@@ -29,7 +29,7 @@ pub fn chain(path: &Path, format: Option<Format>) -> io::Result<Vec<ImageInfo>> 
         if images.iter().any(|image| image.is_same_file(&base)) {
             let name = quoted(base.path.as_os_str().as_encoded_bytes());
             return Err(io::Error::other(format!(
-                "the backing chain is a loop: {name} stands on itself"
+                "the backing chain is a loop: {name} is backed by itself"
             )));
         }
         images.push(base);

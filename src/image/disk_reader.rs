@@ -124,7 +124,7 @@ impl<S: Storage> DiskReader<S> {
                 .push(layer.map_err(|e| reader.in_image(index, e.into()))?);
         }
         match reader.layers.is_empty() {
-            true => Err(io::Error::other("there is no image")),
+            true => Err(io::Error::other("the chain is empty")),
             false => Ok(reader),
         }
     }
@@ -208,7 +208,7 @@ impl<S: Storage> DiskReader<S> {
         let size = self.virtual_size();
         if offset >= size {
             return Err(io::Error::other(format!(
-                "byte {offset} is behind the end of the disk, of {size} bytes"
+                "byte {offset} is beyond the end of the disk, which has {size} bytes"
             )));
         }
         let mut length = size - offset;

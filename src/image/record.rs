@@ -9,7 +9,7 @@ use crate::image::image_info::ImageInfo;
 /// [`Stamp`](crate::Stamp) for how much that is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// The disk has no record, or no backing file any more.
+    /// The disk has no record, or no longer has a backing file.
     Missing,
     /// Every file beneath is the one that was recorded.
     Unchanged,

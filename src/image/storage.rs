@@ -62,7 +62,7 @@ impl Storage for OpenFile {
         use rustix::fs::{seek, SeekFrom};
         use rustix::io::Errno;
 
-        // A file system that knows no holes has one at the end only.
+        // A file system without holes has one only at the end.
         let found = match seek(&self.file, SeekFrom::Data(offset)) {
             Ok(data) if data > offset => return (false, data.min(self.length)),
             Ok(_) => seek(&self.file, SeekFrom::Hole(offset)),

@@ -25,7 +25,7 @@ pub(crate) fn check_usable(images: &[ImageInfo]) -> io::Result<()> {
 pub(crate) fn check_not_written(image: &ImageInfo) -> io::Result<()> {
     match image.is_written()? {
         true => Err(io::Error::other(format!(
-            "a running QEMU has {:?} open to write to it; end that first",
+            "a running QEMU has {:?} open for writing; stop it first",
             image.path
         ))),
         false => Ok(()),
@@ -37,12 +37,12 @@ fn check_record(images: &[ImageInfo]) -> io::Result<()> {
     match Record::of(images) {
         Record::Missing | Record::Unchanged => Ok(()),
         Record::Changed(base) => Err(io::Error::other(format!(
-            "its base {base:?} has changed since {disk:?} was written, and the two do not \
-             fit any more; write that anew from the overlay it was cloned from"
+            "its base {base:?} has changed since {disk:?} was written, so the disk no longer \
+             matches its base; recreate it from the overlay it was cloned from"
         ))),
         Record::Unreadable(error) => Err(io::Error::other(format!(
-            "{error} in {disk:?}, so its base may have changed; write that anew from the \
-             overlay it was cloned from"
+            "{error} in {disk:?}, so its base may have changed; recreate it from the overlay \
+             it was cloned from"
         ))),
     }
 }

@@ -1,4 +1,4 @@
-//! A fresh writable disk like an overlay: what it is and what it stands on.
+//! A fresh writable disk like an overlay, and the images that back it.
 
 use std::fs;
 use std::io;
@@ -28,10 +28,10 @@ pub struct FreshDisk {
     /// Those of the overlay, on the same base, or on the overlay itself if that holds
     /// data of its own. They record a [`Stamp`] of each file beneath.
     pub options: Options,
-    /// What the disk stands on, the nearest first, by absolute paths without symbolic
+    /// The images that back the disk, the nearest first, by absolute paths without symbolic
     /// links.
     pub beneath: Vec<ImageInfo>,
-    /// The overlay and what it stands on, as found by the path that was given.
+    /// The overlay and its backing chain, as found by the path that was given.
     pub overlay: Vec<ImageInfo>,
 }
 

@@ -72,7 +72,11 @@ fn what_qemu_img_refuses_is_refused_in_one_line() {
         (35, 3, "crypt_method is 3"),
         (79, 8, "compression_type is 0"),
         (104, 1, "compression_type is 1"),
-        (78, 1, "needs a feature unknown here: bit 8"),
+        (
+            78,
+            1,
+            "needs a feature that this tool does not support: bit 8",
+        ),
     ] {
         let theirs = refused(&dir, &image, offset, value, problem);
         assert_eq!(theirs.status, Some(1), "{problem}");

@@ -255,7 +255,7 @@ fn header_extensions_that_nobody_knows() {
     let at = find(&dir.read("disk.qcow2"), &names);
     patch(&dir, "disk.qcow2", at, b"\x12\x34\x56\x78");
     same(&dir, "disk.qcow2");
-    // A format is recorded, but no backing file any more.
+    // A format is recorded, but no longer a backing file.
     patch(&dir, "disk.qcow2", 8, &[0; 8]);
     same(&dir, "disk.qcow2");
 }

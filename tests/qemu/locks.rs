@@ -53,7 +53,7 @@ fn a_disk_that_is_open_is_not_replaced() {
     let running = Running::new(&dir, &["disk.qcow2"]);
     dir.tool("create --force node.img 1M")
         .fails(1, "cannot write \"node.img\": a running QEMU has it open");
-    // But more disks can stand on it.
+    // But more disks can be backed by it.
     dir.tool("clone node.qcow2 other.qcow2").ok();
     drop(running);
 }
@@ -64,7 +64,7 @@ fn nothing_stands_on_a_disk_that_is_being_written() {
     dir.tool("create -q -b node.img node.qcow2 2M").ok();
     dir.tool("create -q -b node.qcow2 top.qcow2").ok();
     let being_written =
-        |file: &str| format!("a running QEMU has {file:?} open to write to it; end that first");
+        |file: &str| format!("a running QEMU has {file:?} open for writing; stop it first");
     let running = Running::new(&dir, &["node.qcow2"]);
     dir.tool("clone node.qcow2 disk.qcow2").fails(
         1,

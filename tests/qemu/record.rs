@@ -1,4 +1,4 @@
-//! The record of what a disk stands on is ours alone: QEMU keeps it and ignores it.
+//! QEMU keeps and ignores our record of the files that back a disk.
 
 use qcow2_overlay::{chain, Record, Stamp};
 

@@ -391,8 +391,8 @@ fn a_qcow2_base_that_is_said_to_be_raw() {
         dir.tool(&format!("create {given} -F raw x 1G")).fails(
             1,
             "backing file \"base.qcow2\": it is a qcow2 image, not a raw one: give its overlay \
-             -F qcow2 (in a BUILD file: backing_format = \"qcow2\"); if its very bytes are the \
-             disk, convert it first with qcow2-overlay convert -f raw",
+             -F qcow2 (in a BUILD file: backing_format = \"qcow2\"); if these bytes themselves \
+             are the disk, convert it first with qcow2-overlay convert -f raw",
         );
     }
     assert_eq!(dir.names(), ["base.qcow2"]);
@@ -567,7 +567,11 @@ fn images_that_cannot_be_described() {
             "corrupt qcow2 image: nb_snapshots is 4278190080 (0xff000000)",
         ),
         (35, 9, "corrupt qcow2 image: crypt_method is 9 (0x9)"),
-        (78, 1, "the qcow2 image needs a feature unknown here: bit 8"),
+        (
+            78,
+            1,
+            "the qcow2 image needs a feature that this tool does not support: bit 8",
+        ),
     ] {
         let mut broken = whole.clone();
         broken[offset] = value;

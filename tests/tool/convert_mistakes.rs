@@ -151,17 +151,17 @@ fn sources_that_cannot_be_read() {
 #[test]
 fn standard_input_and_output() {
     let dir = images();
-    let message = "a qcow2 image cannot be read from standard input, as it is not read in order: \
-                   give the name of a file";
+    let message = "a qcow2 image cannot be read from standard input, because it is not read in \
+                   order: give the name of a file";
     refused(&dir, "-f qcow2 - x", 2, message);
-    let message = "FILE cannot be standard output, as it is not written in order: give a name";
+    let message = "FILE cannot be standard output, because it is not written in order: give a name";
     refused(&dir, "disk.raw -", 2, message);
     for format in ["", "-O raw"] {
         let script = format!("\"$0\" convert {format} - x < top.qcow2");
         Run::of(dir.command("sh").arg("-c").arg(script).arg(tool())).fails(
             2,
             "standard input is a qcow2 image, which is not read in order: give the name of a \
-             file, or -f raw if these very bytes are the disk",
+             file, or -f raw if these bytes themselves are the disk",
         );
     }
     dir.write("disk.vmdk", b"KDMV................");

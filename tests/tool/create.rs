@@ -95,8 +95,8 @@ fn standalone_refuses_what_is_backed_by_another() {
     dir.tool("create --standalone -b overlay.qcow2 disk.qcow2")
         .fails(
             1,
-            "backing file \"overlay.qcow2\" is itself an overlay, of \"base.qcow2\", which a \
-             plain file does not bring along: in the BUILD file, give a qcow2_overlay or another \
+            "backing file \"overlay.qcow2\" is itself an overlay of \"base.qcow2\", which is not \
+             included with a plain file: in the BUILD file, give a qcow2_overlay or another \
              target with Qcow2Info",
         );
     dir.tool("convert --standalone base.qcow2 copy.qcow2").ok();
@@ -105,8 +105,8 @@ fn standalone_refuses_what_is_backed_by_another() {
     dir.tool("convert --standalone overlay.qcow2 disk.qcow2")
         .fails(
             1,
-            "\"overlay.qcow2\" is itself an overlay, of \"base.qcow2\", which a plain file does \
-             not bring along: in the BUILD file, give a qcow2_overlay or another target with \
+            "\"overlay.qcow2\" is itself an overlay of \"base.qcow2\", which is not included \
+             with a plain file: in the BUILD file, give a qcow2_overlay or another target with \
              Qcow2Info",
         );
     assert_eq!(dir.names(), ["copy.qcow2", "overlay.qcow2"]);

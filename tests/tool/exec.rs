@@ -215,12 +215,13 @@ fn names_of_disks_that_cannot_be() {
     }
     for name in ["PATH", "HOME", "TMPDIR", "TEST_TMPDIR", "RUNFILES_DIR"] {
         let message =
-            format!("disk name {name:?}: this variable has a meaning already, choose another");
+            format!("disk name {name:?}: this variable already has a meaning; choose another name");
         refused(&dir, &[&format!("{name}=node.qcow2")], 2, &message);
     }
     let twice = "disk name \"A\": it is given twice";
     refused(&dir, &["A=node.qcow2", "A=other"], 2, twice);
-    let clash = "disk name \"A_BLOCKDEV\": disk \"A\" has a variable of this name, choose another";
+    let clash =
+        "disk name \"A_BLOCKDEV\": disk \"A\" has a variable of this name; choose another name";
     for disks in [["A=x", "A_BLOCKDEV=y"], ["A_BLOCKDEV=y", "A=x"]] {
         refused(&dir, &disks, 2, clash);
     }

@@ -97,8 +97,8 @@ fn a_format_that_the_content_contradicts() {
     dir.write("node.vmdk", b"KDMV");
     let base = |name: &str, problem: &str| format!("its backing file {name:?}: {problem}");
     let qcow2 = "it is a qcow2 image, not a raw one: give its overlay -F qcow2 (in a BUILD file: \
-                 backing_format = \"qcow2\"); if its very bytes are the disk, convert it first \
-                 with qcow2-overlay convert -f raw";
+                 backing_format = \"qcow2\"); if these bytes themselves are the disk, convert it \
+                 first with qcow2-overlay convert -f raw";
     let vmdk = "it is a VMDK image, and a backing file must be raw or qcow2: convert it with \
                 qemu-img convert";
     let raw = "it is not a qcow2 image: if it is a raw one, give its overlay -F raw (in a BUILD \

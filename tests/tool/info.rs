@@ -74,7 +74,7 @@ fn finds_a_loop_in_a_chain() {
     dir.tool("create -q -u -b a.qcow2 -F qcow2 b.qcow2 1M").ok();
     dir.tool("info --backing-chain a.qcow2").fails(
         1,
-        "\"a.qcow2\": the backing chain is a loop: \"a.qcow2\" stands on itself",
+        "\"a.qcow2\": the backing chain is a loop: \"a.qcow2\" is backed by itself",
     );
 }
 

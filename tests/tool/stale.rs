@@ -1,4 +1,4 @@
-//! A disk knows when a file beneath it is not the one any more that it was written on.
+//! A disk notices when a file that backs it has changed since the disk was written.
 
 use std::fs::{self, FileTimes};
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ fn disk() -> Dir {
     dir.sparse("node.img", 1 << 20);
     dir.tool("create -q -b node.img v1.qcow2").ok();
     dir.tool("create -q -b v1.qcow2 v2.qcow2").ok();
-    // An entry in the L1 table: it holds data, so the disk stands on it.
+    // An entry in the L1 table: it holds data, so the disk is backed by it.
     let mut bytes = dir.read("v2.qcow2");
     *bytes.last_mut().expect("a byte") = 1;
     dir.write("v2.qcow2", &bytes);
@@ -91,8 +91,8 @@ fn a_change_at_any_level_is_seen() {
             }
             let base = real(&dir, name);
             let warning = format!(
-                "warning: {base} has changed since this image was written, and the two do not \
-                 fit any more\n"
+                "warning: {base} has changed since this image was written; this disk no longer \
+                 matches its base\n"
             );
             let info = dir.tool("info disk.qcow2").ok();
             assert!(info.contains(&warning), "{info}");
@@ -103,7 +103,7 @@ fn a_change_at_any_level_is_seen() {
 
             let problem = format!(
                 "\"disk.qcow2\": its base {base} has changed since \"disk.qcow2\" was written, \
-                 and the two do not fit any more; write that anew from the overlay it was \
+                 so the disk no longer matches its base; recreate it from the overlay it was \
                  cloned from"
             );
             dir.tool("clone disk.qcow2 other.qcow2").fails(1, &problem);
@@ -151,7 +151,7 @@ fn a_record_that_cannot_be_read_is_no_permission() {
         1,
         &format!(
             "\"disk.qcow2\": {problem} in \"disk.qcow2\", so its base may have changed; \
-             write that anew from the overlay it was cloned from"
+             recreate it from the overlay it was cloned from"
         ),
     );
 }
@@ -167,7 +167,7 @@ fn a_disk_whose_base_is_gone_can_still_be_described() {
 
 #[test]
 fn a_disk_stands_on_the_files_its_reader_will_find() {
-    // By the link v1.qcow2 stands on node.img here, by its real path on another.
+    // By the link v1.qcow2 is backed by this node.img, by its real path by another.
     let dir = Dir::new();
     fs::create_dir(dir.path("real")).expect("mkdir");
     dir.sparse("node.img", 1 << 20);
