@@ -9,8 +9,17 @@ use crate::model::Image;
 use crate::recipe::{chain, Recipe};
 use crate::sparse::Sparse;
 
-/// The largest disks, in bytes: one part that is read at once, and a few.
-const SIZES: [u64; 4] = [16 << 10, 64 << 10, 256 << 10, 5 << 18];
+/// The largest disks, in bytes; the last is read in a few parts.
+const SIZES: [u64; 8] = [
+    4096,
+    4096,
+    8192,
+    16 << 10,
+    32 << 10,
+    64 << 10,
+    256 << 10,
+    5 << 18,
+];
 
 /// The image that comes of a disk has the same content, and each disk with this content
 /// gives the same bytes, however many threads there are; what cannot be read is an error.
@@ -18,12 +27,12 @@ pub fn convert(bytes: &[u8]) {
     let mut recipe = Recipe(bytes);
     let kind = recipe.byte();
     let mut conversion = conversion(&mut recipe);
-    let most = SIZES[usize::from(kind % 4)];
+    let most = SIZES[usize::from(kind % 8)];
     let (source, _) = chain(&mut recipe, most);
     let other;
-    let base = match kind / 4 % 4 {
-        0 | 1 => &[],
-        2 => source.get(1..).unwrap_or_default(),
+    let base = match kind / 8 % 4 {
+        0 => &[],
+        1 => source.get(1..).unwrap_or_default(),
         _ => {
             (other, _) = chain(&mut recipe, most);
             &other[..]

@@ -87,8 +87,14 @@ pub fn images() -> Vec<Vec<u8>> {
     header.incompatible_features = Header::EXTENDED_L2;
     header.virtual_size = 40000;
     let entries = [3 << 14 | COPIED, 0xf0f0 << 40 | 0x0f0f, 0, 7 << 32];
-    images.push(by_hand(header, &entries, &[9; 3000]));
+    images.push(by_hand(header, &entries, &[9; 6000]));
 
+    for image in &images {
+        let header = Header::parse(image).ok();
+        let disk = DiskReader::new([(image.clone(), header.as_ref())]).expect("a good image");
+        let mut content = vec![0; disk.virtual_size() as usize];
+        disk.read_at(&mut content, 0).expect("good tables");
+    }
     let image = |(top, base): (&[u8], &[u8])| {
         let length = u16::try_from(top.len()).expect("a small image");
         [&length.to_be_bytes()[..], top, base].concat()
@@ -117,7 +123,7 @@ fn by_hand(mut header: Header, entries: &[u64], data: &[u8]) -> Vec<u8> {
     let mut image = Vec::new();
     for part in [
         header.encode(),
-        words(&[2 * cluster_size | COPIED]),
+        words(&[(2 * cluster_size) | COPIED]),
         words(entries),
     ] {
         image.extend(part);

@@ -180,7 +180,7 @@ fn images_are_read() {
 
 #[test]
 fn any_mapping_is_read() {
-    replay("mapping", recipes(2000), mapping::mapping);
+    replay("mapping", recipes(3000), mapping::mapping);
 }
 
 #[test]
@@ -190,5 +190,5 @@ fn compressed_clusters_are_read() {
 
 #[test]
 fn conversions_hold() {
-    replay("convert", recipes(300), convert::convert);
+    replay("convert", recipes(1000), convert::convert);
 }

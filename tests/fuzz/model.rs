@@ -69,7 +69,7 @@ impl<S: Storage> Image<S> {
             return Truth::Beneath;
         }
         let entry = table + cluster % entries * entry_size;
-        if table % cluster_size != 0 || entry + entry_size > length {
+        if !table.is_multiple_of(cluster_size) || entry + entry_size > length {
             return Truth::Corrupt;
         }
         // Entries are read a few at a time.
@@ -84,7 +84,7 @@ impl<S: Storage> Image<S> {
             let sectors = (value & ((1 << 62) - 1)) >> bits;
             let length = (sectors + 1) * 512 - offset % 512;
             Truth::Compressed { offset, length }
-        } else if host % cluster_size != 0 {
+        } else if !host.is_multiple_of(cluster_size) {
             Truth::Corrupt
         } else if entry_size == 16 {
             let bitmap = self.entry(entry + 8);

@@ -197,8 +197,8 @@ impl File<'_> {
                 table.resize(at, 0);
                 table.extend(entry.to_be_bytes());
                 if self.entry_size == 16 {
-                    // Without a cluster there can be zeros only.
-                    let is_nowhere = kind < 2;
+                    // Without a cluster there can be zeros only; one kind has it wrong.
+                    let is_nowhere = kind == 0;
                     table.extend((bitmap & if is_nowhere { !0 << 32 } else { !0 }).to_be_bytes());
                 }
             }

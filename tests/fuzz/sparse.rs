@@ -44,7 +44,7 @@ impl Sparse {
 
     /// The word at `offset`, a multiple of 8, where there is no part.
     fn word(&self, offset: u64) -> u64 {
-        let sector = offset / SECTOR + u64::from(self.fill) << 32;
+        let sector = (offset / SECTOR + u64::from(self.fill)) << 32;
         let kind = match self.fill % 2 {
             0 => (sector >> 32) % 3,
             _ => sector,
