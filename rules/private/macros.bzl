@@ -208,8 +208,9 @@ def qcow2_provision(
     The action makes an empty overlay of `backing`, runs `tool`, and keeps what the tool
     wrote to the disk. In its environment the tool finds `DISK`, the absolute path of the
     disk, and `DISK_BLOCKDEV`, a complete value for QEMU's `-blockdev`. It boots a virtual
-    machine on the disk, or writes to it in another way. It must close the disk before it
-    ends. If the tool fails, the build fails with its output, and nothing is kept.
+    machine on the disk, or writes to it in another way. When it ends, nothing that it started
+    may still have the disk open. If the tool fails, the build fails with its output, and
+    nothing is kept.
 
     The target is an image like any other. It can be the base of an overlay or of another
     derivation, or the `src` of a `qcow2_image`, which makes one file of the chain. It holds
@@ -225,13 +226,14 @@ def qcow2_provision(
       backing: The initial content of the disk: one file, raw or qcow2, or a target with
         `Qcow2Info`. It is never written to.
       tool: The executable that writes to the disk, built for the execution platform.
-      srcs: Files that the tool reads.
-      args: Its arguments. `$(location)`, `$(execpath)` and `$(rootpath)` of `srcs`, `outs` and
-        `tool` are expanded.
-      env: Its environment; expanded like `args`.
+      srcs: Files that the tool reads. An image comes with everything that backs it.
+      args: Its arguments. `$(location)`, `$(execpath)` and `$(rootpath)` of `srcs` and `outs`
+        are expanded.
+      env: Its environment, in addition to that of every action (`--action_env`); expanded
+        like `args`.
       outs: Other files that it must write, such as the log of an installation.
       size: Size of the disk, as in `qcow2_image`. At least that of `backing`, which is the
-        default.
+        default. The tool cannot make the disk larger if its size is known before the build.
       backing_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else detected from
         the content.
       cluster_size: As in `qcow2_image`.

@@ -34,10 +34,13 @@ def _qcow2_provision_impl(ctx):
     if base.size != None:
         args.add(str(base.size))
     args.add("--")
-    args.add(ctx.executable.tool)
+    tool = ctx.executable.tool
+
+    # What has no slash would be looked for in PATH.
+    args.add(tool.path if "/" in tool.path else "./" + tool.path)
 
     # As skylib's run_binary: labels are expanded, variables are not.
-    expand = lambda text: ctx.expand_location(text, [ctx.attr.tool] + ctx.attr.srcs)
+    expand = lambda text: ctx.expand_location(text, ctx.attr.srcs)
     args.add_all([expand(text) for text in ctx.attr.args])
     for name in _DISK_VARIABLES:
         if name in ctx.attr.env:
@@ -46,16 +49,18 @@ def _qcow2_provision_impl(ctx):
     ctx.actions.run(
         executable = ctx.toolchains[TOOLCHAIN_TYPE].exec_tool,
         arguments = [args],
-        inputs = depset(ctx.files.srcs, transitive = [beneath]),
+        inputs = depset(ctx.files.srcs, transitive = [beneath] + [
+            src[Qcow2Info].chain
+            for src in ctx.attr.srcs
+            if Qcow2Info in src
+        ]),
         tools = [ctx.attr.tool[DefaultInfo].files_to_run],
         outputs = [image] + ctx.outputs.outs,
-        env = ctx.configuration.default_shell_env | {
-            name: expand(value)
-            for name, value in ctx.attr.env.items()
-        },
+        env = {name: expand(value) for name, value in ctx.attr.env.items()},
         mnemonic = "Qcow2Provision",
         progress_message = "Provisioning qcow2 image %{output}",
         toolchain = TOOLCHAIN_TYPE,
+        use_default_shell_env = True,
     )
     return image_providers(
         ctx,
@@ -86,7 +91,7 @@ qcow2_provision = rule(
             doc = "Other files that the tool writes.",
         ),
         "srcs": attr.label_list(
-            doc = "Files that the tool reads.",
+            doc = "Files that the tool reads; an image comes with its chain.",
             allow_files = True,
         ),
         "tool": attr.label(

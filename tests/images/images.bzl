@@ -17,7 +17,7 @@ def image_test(name, image, virtual_size, content = None, backing_format = None)
     sh_test(
         name = name,
         size = "small",
-        srcs = ["image_test.sh"],
+        srcs = ["//tests/images:image_test.sh"],
         args = ["$(rootpath {})".format(image), str(virtual_size)] +
                (["$(rootpath {})".format(content)] if content else []) +
                ([backing_format] if backing_format else []),

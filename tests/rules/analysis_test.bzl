@@ -26,7 +26,12 @@ def _image_test_impl(ctx):
     action = _image_action(env)
     arguments = " ".join(action.argv[1:])
     asserts.true(env, ctx.attr.arguments in arguments, arguments)
-    reads = [name for name in _names(action.inputs.to_list()) if "qcow2-overlay" not in name]
+    reads = [
+        name
+        for name in _names(action.inputs.to_list())
+        # Neither the tool nor what it or another one has as runfiles.
+        if "qcow2-overlay" not in name and "runfiles" not in name
+    ]
     asserts.equals(env, ctx.attr.reads, reads)
     return analysistest.end(env)
 
@@ -46,6 +51,34 @@ image_test = analysistest.make(
         ),
         "reads": attr.string_list(doc = "Names of the inputs of the action besides the tool, sorted."),
         "virtual_size": attr.string(doc = "The declared size."),
+    },
+)
+
+def _provision_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    action = _image_action(env)
+    asserts.equals(env, ctx.attr.outs, _names(action.outputs.to_list()))
+
+    # Of the exec configuration or not, they are in this place.
+    place = lambda text: "".join([
+        part.partition("/bin/")[2] if part.startswith("bazel-out/") else part
+        for part in text.replace("bazel-out/", "\nbazel-out/").split("\n")
+    ])
+    behind = [place(text) for text in action.argv[action.argv.index("--") + 1:]]
+    asserts.equals(env, [ctx.attr.tool] + ctx.attr.tool_args, behind)
+    found = {name: place(action.env[name]) for name in ctx.attr.env}
+    asserts.equals(env, ctx.attr.env, found)
+    tool = action.argv[action.argv.index("--") + 1]
+    asserts.true(env, tool.startswith("./") or "-exec" in tool, tool)
+    return analysistest.end(env)
+
+provision_test = analysistest.make(
+    _provision_test_impl,
+    attrs = {
+        "env": attr.string_dict(doc = "Environment of the tool, paths from the root of the output tree."),
+        "outs": attr.string_list(doc = "Names of the outputs of the action, sorted."),
+        "tool": attr.string(doc = "Path of the tool."),
+        "tool_args": attr.string_list(doc = "Its arguments."),
     },
 )
 
