@@ -10,6 +10,7 @@ mod lifecycle;
 mod locks;
 mod mutations;
 mod names;
+mod provision;
 mod random;
 mod random_guest;
 mod record;
