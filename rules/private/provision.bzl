@@ -59,6 +59,8 @@ def _qcow2_provision_impl(ctx):
         env = {name: expand(value) for name, value in ctx.attr.env.items()},
         mnemonic = "Qcow2Provision",
         progress_message = "Provisioning qcow2 image %{output}",
+        # When the build is interrupted, time to remove what is beside the image.
+        execution_requirements = {"supports-graceful-termination": ""},
         toolchain = TOOLCHAIN_TYPE,
         use_default_shell_env = True,
     )
