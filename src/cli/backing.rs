@@ -1,4 +1,4 @@
-//! Where the backing file of a new image is.
+//! The backing file of a new image: where it is, and whether it fits.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
@@ -44,8 +44,8 @@ impl Backing {
         }
     }
 
-    /// Opens it, and all beneath it, for the new image `file`, which must not be among these.
-    /// With `standalone` there may be nothing beneath.
+    /// Opens it and its backing chain for the new image `file`, which must not be among these.
+    /// With `standalone` it must not have a backing file.
     pub fn open(&self, file: &Path, standalone: bool) -> Result<Vec<ImageInfo>> {
         let path = match &self.probe {
             Some(path) => path.clone(),
@@ -89,7 +89,7 @@ fn check_exists(path: &Path, name: &OsStr) -> Result<()> {
     bail!("backing file {path:?} does not exist (NAME is relative to the directory of FILE){hint}")
 }
 
-/// Checks that the new image is not its own base, nor beneath that, under any name.
+/// Checks that the new image is not in the chain of its base, under any name.
 pub fn check_is_new(file: &Path, name: &OsStr, base: &[ImageInfo]) -> Result<()> {
     let stored = resolve(file, name.as_bytes());
     let is_beneath = match fs::metadata(file) {
@@ -123,8 +123,8 @@ pub fn size_over(name: &OsStr, base: &ImageInfo, size: Option<u64>) -> Result<u6
     Ok(size)
 }
 
-/// Checks that an image, of which the message begins with `role`, has no backing file: what a
-/// build action asks for whose inputs are the image and nothing beneath it.
+/// Checks that an image has no backing file, for a build action whose only input is the image.
+/// The message begins with `role`.
 pub fn check_stands_alone(role: &str, image: &ImageInfo) -> Result<()> {
     let header = image.header.as_ref();
     if let Some(name) = header.and_then(|header| header.backing_name.as_ref()) {

@@ -1,4 +1,4 @@
-//! A disk and all beneath it as QEMU's `-blockdev` takes them.
+//! A disk and its backing chain as a value for QEMU's `-blockdev`.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Waiting for a command without being noticed.
+//! Waiting for a command transparently.
 
 use std::ffi::OsStr;
 use std::fs;

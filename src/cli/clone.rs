@@ -67,7 +67,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     }
     let what = describe(layout.header());
     match create_file(file, &layout, existing) {
-        // Whoever wrote it, perhaps just now.
+        // Another process may have written it just now.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if has_content(file, &layout) {
                 return print(&format!("{file:?} is there already: {what}\n"));
@@ -102,7 +102,7 @@ fn has_content(file: &Path, layout: &Layout) -> bool {
         && layout.write_to(&mut Comparer(file)).is_ok()
 }
 
-/// Takes what is written to it for a claim about the file, and fails if it is wrong.
+/// Compares what is written to it with the file, and fails at a difference.
 struct Comparer(File);
 
 impl Write for Comparer {

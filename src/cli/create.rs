@@ -123,7 +123,7 @@ impl Request {
         Ok(options.backing(name.as_bytes(), format))
     }
 
-    /// The base and all beneath it, or the file that stands for it alone.
+    /// The base and its backing chain, or only the file that is probed in its place.
     fn open_base(&self, file: &Path, name: &OsStr) -> Result<Vec<ImageInfo>> {
         let (path, images) = match &self.probe {
             Some(path) => {

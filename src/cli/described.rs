@@ -1,4 +1,4 @@
-//! What `qcow2-overlay info` finds out of an image.
+//! The data that `qcow2-overlay info` prints.
 
 use anyhow::{Context, Result};
 use qcow2_overlay::{chain, Bitmap, Extension, Header, ImageInfo, Record, Snapshot};
@@ -35,7 +35,7 @@ pub fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The path of the backing file, or its name where that is no file's.
+/// The path of the backing file, or its name if that is not a file's.
 pub fn full_backing_name(image: &ImageInfo) -> String {
     let name = image
         .header

@@ -1,4 +1,4 @@
-//! What QEMU calls the format specific information of a qcow2 image.
+//! The "format specific information" of a qcow2 image, as QEMU calls it.
 
 use qcow2_overlay::{Bitmap, Header, Version};
 

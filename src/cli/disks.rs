@@ -1,4 +1,4 @@
-//! The disks of one command: what they may be called, and their making.
+//! The disks of one command: their names, and how they are made.
 
 use std::ffi::OsStr;
 use std::fs;

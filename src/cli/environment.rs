@@ -1,4 +1,4 @@
-//! What `bazel run` changes: where the user stands, and which image is meant.
+//! The environment of `bazel run`: the user's directory, and the image of a `.clone`.
 
 use std::env;
 use std::ffi::OsString;

@@ -16,7 +16,7 @@ use crate::cli::disks::{check_names, write_disks, Request};
 use crate::cli::keep::{self, Keep};
 use crate::cli::places::{make_directory, variable};
 
-/// What is to be done, from the command line or from a test rule.
+/// A request, from the command line or from a test rule.
 pub struct Job {
     pub disks: Vec<Request>,
     pub keep: Keep,
@@ -88,7 +88,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 pub fn start(mut job: Job) -> Result<()> {
     check_names(&job.disks)?;
     let test_directory = variable("TEST_TMPDIR");
-    // What is to be done after the command needs somebody to wait for it. Signals are
+    // Work after the command needs a process that waits for it. Signals are
     // caught from now on, so that none that ends the command leaves a directory.
     let waiter = match (job.keep, &test_directory) {
         (Keep::Never, Some(_)) | (Keep::Always, _) => None,
@@ -130,7 +130,7 @@ pub fn start(mut job: Job) -> Result<()> {
     end_like(status)
 }
 
-/// A fresh directory that nobody else can enter.
+/// A new directory that no other user can enter.
 fn private_directory(test_directory: Option<PathBuf>) -> Result<TempDir> {
     let parent = test_directory.unwrap_or_else(env::temp_dir);
     make_directory(tempfile::Builder::new().prefix("qcow2-"), &parent)

@@ -1,4 +1,4 @@
-//! Errors that are the user's or the command's, by their exit status.
+//! Errors with an exit status other than 1: wrong usage, or a failure of COMMAND.
 
 use std::fmt;
 

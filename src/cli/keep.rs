@@ -59,7 +59,7 @@ pub fn directory(outputs: &Path) -> Result<TempDir> {
 
 /// Moves the disks there, and says what they are.
 pub fn move_disks(outputs: &Path, disks: &[Disk]) -> Result<()> {
-    // What is there is worth keeping even if not all is.
+    // A disk is worth keeping even if another cannot be kept.
     let directory = directory(outputs)?.keep();
     write_note(&directory, disks)?;
     for disk in disks {

@@ -1,4 +1,4 @@
-//! The command line: what is understood here, what is done in the modules below.
+//! The command line: parsed here, carried out in the modules below.
 
 mod arguments;
 mod backing;

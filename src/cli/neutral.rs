@@ -1,4 +1,4 @@
-//! What is wrong with an image that is not to be a backing file.
+//! Errors of an image, in words that do not assume a backing file.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What commands write: an image, and what they say of it.
+//! The output of commands: an image, and a line about it.
 
 use std::fs;
 use std::io::{self, Write};

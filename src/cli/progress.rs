@@ -1,4 +1,4 @@
-//! How far a long work has come.
+//! Progress of a long operation.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use qcow2_overlay::human_size;
 /// How often a line is printed again.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// A line on standard error that says how far a work has come, as qemu-img prints it.
+/// A line of progress on standard error, in the form of qemu-img.
 pub struct Progress {
     /// Bytes there are to do, if that is known.
     total: Option<u64>,

@@ -1,4 +1,4 @@
-//! `qcow2-overlay provision`: what a command writes to a disk, as an image.
+//! `qcow2-overlay provision`: an image with what a command writes to a disk.
 
 use std::ffi::OsStr;
 use std::io;

@@ -1,4 +1,4 @@
-//! What the arguments of `create` ask for, before any file is looked at.
+//! The arguments of `create`, checked before any file is opened.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
