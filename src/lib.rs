@@ -20,13 +20,13 @@
 //! ```
 //!
 //! A [`FreshDisk`] is one that can be written anywhere, like an image that is there.
-//! It has a [`Record`] of what it is backed by, because data that was written on top of
-//! one file does not fit another.
+//! It has a [`Record`] of what it is backed by, because data that was written over
+//! one base does not match another.
 //!
 //! A [`DiskReader`] reads the disk of any image, and a [`Conversion`] writes one with the
 //! content of another.
 //!
-//! The modules are on floors, and each imports only from its own floor and those below:
+//! The modules are in layers, and each imports only from its own layer and those below:
 //! `format` is bytes and their meaning, `image` is image files, `copy` moves guest data,
 //! `make` is what is made of them. Above the library there is the command, `cli`.
 //!

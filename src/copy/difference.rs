@@ -1,4 +1,4 @@
-//! What of a disk is to be recorded: all of it, or what differs from another.
+//! The part of a disk to record: all of it, or what differs from another disk.
 
 use std::io;
 use std::ops::Range;

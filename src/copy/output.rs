@@ -1,11 +1,11 @@
-//! What images are written to: a file, or memory.
+//! The target of an image's bytes: a file, or memory.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
-/// Where many threads can write; what nobody has written is zero.
+/// A target that several threads can write to; bytes that are never written are zero.
 pub trait Output: Sync {
     /// # Errors
     ///

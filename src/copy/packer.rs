@@ -36,7 +36,7 @@ pub(crate) struct L2Table {
 }
 
 /// What is to be recorded of the units of a cluster (see [`Mapping::units`]), the first
-/// being bit 0. What is in neither is left to the file beneath.
+/// being bit 0. What is in neither is left to the backing file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Units {
     pub data: u32,

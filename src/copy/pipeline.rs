@@ -169,7 +169,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
         }
     }
 
-    /// What is to be recorded of each cluster in `bytes`, with what is `beneath` them.
+    /// What to record of each cluster in `bytes`, given the content `beneath` them.
     fn clusters(&self, bytes: &[u8], beneath: &[u8]) -> Vec<Units> {
         let Grain { unit_size, units } = self.grain;
         let mut clusters = vec![Units::default(); bytes.len() / self.grain.cluster_size()];

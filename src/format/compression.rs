@@ -1,4 +1,4 @@
-//! What compressed clusters hold.
+//! The data of compressed clusters.
 
 use zlib_rs::{Inflate, InflateFlush};
 use zrip_decode::context::DecompressContext;
@@ -37,8 +37,8 @@ impl Decompressor {
     ///
     /// # Errors
     ///
-    /// Fails for data that is not compressed so or is no whole cluster; what `output` then
-    /// holds is unspecified.
+    /// Fails for data that is not compressed this way or is not a whole cluster. The content of
+    /// `output` is then unspecified.
     pub(crate) fn decompress(
         &mut self,
         compression: u8,

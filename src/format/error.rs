@@ -1,4 +1,4 @@
-//! What can be wrong with a request or with an image.
+//! Errors of a request or of an image.
 
 use std::fmt;
 use std::io;

@@ -30,7 +30,7 @@ impl Extension {
     pub const DATA_FILE: u32 = 0x4441_5441;
     /// Where the LUKS header is.
     pub const CRYPTO_HEADER: u32 = 0x0537_BE77;
-    /// Ours, `RQ2B` in ASCII: what identifies the files beneath. [`Stamp`] documents
+    /// Ours, `RQ2B` in ASCII: it identifies the backing files. [`Stamp`] documents
     /// the bytes.
     pub const BASE_STAMPS: u32 = 0x5251_3242;
 

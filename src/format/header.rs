@@ -101,7 +101,7 @@ impl Header {
         self.extension(Extension::DATA_FILE).map(up_to_nul)
     }
 
-    /// What was recorded of the files beneath, the nearest first, if anything was.
+    /// The record of the files that back the image, the nearest first, if there is one.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What must hold of the values in a header and its extensions.
+//! Checks of the values in a header and its extensions.
 
 use byteorder::{BigEndian as BE, ByteOrder};
 

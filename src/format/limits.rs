@@ -1,4 +1,4 @@
-//! Limits that hold where an image is made and where it is read.
+//! Limits that apply both to making and to reading an image.
 
 /// QEMU's limit (`block/qcow2.h`, `QCOW_MAX_L1_SIZE`), in entries of 8 bytes.
 pub(crate) const MAX_L1_ENTRIES: u64 = (32 << 20) / 8;

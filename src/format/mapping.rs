@@ -1,8 +1,8 @@
-//! What the entries of L1 and L2 tables say.
+//! The entries of L1 and L2 tables.
 //!
 //! The specification's sections "L1 table entry", "Standard Cluster Descriptor",
-//! "Compressed Clusters Descriptor" and "Extended L2 Entries"; what is corrupt is so to
-//! QEMU too (`block/qcow2.h`, `qcow2_get_subcluster_type`; `block/qcow2-cluster.c`,
+//! "Compressed Clusters Descriptor" and "Extended L2 Entries"; what is corrupt here is
+//! corrupt for QEMU too (`block/qcow2.h`, `qcow2_get_subcluster_type`; `block/qcow2-cluster.c`,
 //! `qcow2_get_host_offset`).
 
 use byteorder::{BigEndian as BE, ByteOrder};

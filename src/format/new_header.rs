@@ -1,4 +1,4 @@
-//! The header of a new image: what follows from its options alone.
+//! The header of a new image, which depends only on its options.
 
 use crate::format::error::Error;
 use crate::format::extension::Extension;

@@ -1,4 +1,4 @@
-//! Options as `qemu-img` takes them behind `-o`: `cluster_size=64K,compat=1.1`.
+//! Options as `qemu-img` takes them after `-o`: `cluster_size=64K,compat=1.1`.
 
 use crate::format::error::Error;
 use crate::format::header::Version;

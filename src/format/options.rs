@@ -1,11 +1,11 @@
-//! What image to make.
+//! The options of a new image.
 
 use crate::format::header::{Header, Version};
 use crate::format::image_format::Format;
 use crate::format::size::SECTOR;
 use crate::format::stamp::Stamp;
 
-/// The file beneath an overlay.
+/// The backing file of an overlay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Backing {
     pub name: Vec<u8>,
@@ -85,7 +85,7 @@ impl Options {
         self
     }
 
-    /// Records what identifies the files beneath, the nearest first. Times make
+    /// Records the stamps of the files that back the image, the nearest first. Times make
     /// images differ from build to build, so what a build makes should not have this.
     /// The record is left out of an image without a backing file, and where the first
     /// cluster has no room for it.

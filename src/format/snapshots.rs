@@ -54,7 +54,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// Those of `reader`, and in an [`io::Error`]: [`Error::Truncated`] when the
-    /// table ends behind the file, [`Error::Corrupt`] when it is no multiple of the
+    /// table ends beyond the file, [`Error::Corrupt`] when it is not a multiple of the
     /// cluster size from the start, or has more than 65536 entries, 64 MiB, or 1024
     /// bytes of extra data in an entry, which QEMU refuses too
     /// (`block/qcow2-snapshot.c`, `qcow2_do_read_snapshots`).

@@ -1,4 +1,4 @@
-//! What identifies the files beneath a disk, in a header extension of our own.
+//! A record that identifies the files that back a disk, in a header extension of our own.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ const ENTRY: usize = 20;
 ///
 /// The record of a disk is the data of the header extension of type `0x52513242`,
 /// [`Extension::BASE_STAMPS`](crate::Extension::BASE_STAMPS). It has one entry for
-/// each image beneath the disk, the nearest first; all numbers are big endian:
+/// each image that backs the disk, the nearest first; all numbers are big endian:
 ///
 /// | bytes | |
 /// |---|---|

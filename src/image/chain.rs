@@ -1,4 +1,4 @@
-//! An image and all that are beneath it.
+//! An image and its backing chain.
 
 use std::io;
 use std::path::Path;
@@ -46,7 +46,7 @@ impl ImageInfo {
         })
     }
 
-    /// The image beneath, if there is one.
+    /// The backing file, if there is one.
     fn base(&self) -> io::Result<Option<Self>> {
         let Some(path) = &self.backing_path else {
             return match self.header.as_ref().and_then(|h| h.backing_name.clone()) {

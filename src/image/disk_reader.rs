@@ -1,4 +1,4 @@
-//! Guest data: what is on the disk of an image and all beneath it.
+//! Guest data: the content of the disk of an image and its backing chain.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ pub enum Content {
 }
 
 impl DiskReader {
-    /// Opens the image at `path` and all beneath it; without `format` the content decides.
+    /// Opens the image at `path` and its backing chain; without `format` it is detected.
     ///
     /// # Errors
     ///

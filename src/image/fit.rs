@@ -1,4 +1,4 @@
-//! Whether the images of a chain fit each other.
+//! Checks that the images of a chain match each other.
 
 use std::io;
 
@@ -6,8 +6,8 @@ use crate::format::image_format::Format;
 use crate::image::image_info::ImageInfo;
 use crate::image::probe::{check_raw, open};
 
-/// Checks what the overlays of a chain say of the images beneath, the topmost first. An
-/// overlay can be made without a look at its base, so what it says can be wrong.
+/// Checks what the overlays of a chain record of their backing files, the topmost first. An
+/// overlay can be made without opening its base, so the record can be wrong.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What can be said of an image file.
+//! The description of an image file.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -141,8 +141,8 @@ impl ImageInfo {
         }
     }
 
-    /// Whether a QEMU, such as a running virtual machine, has the file open to write to
-    /// it. Then nothing on top of it can be opened.
+    /// Whether a QEMU, such as a running virtual machine, has the file open for
+    /// writing. An overlay of it cannot be opened then.
     pub(crate) fn is_written(&self) -> io::Result<bool> {
         Ok(lock::is_written(&open(&self.path)?))
     }

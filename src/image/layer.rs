@@ -1,4 +1,4 @@
-//! One image of a chain: where the content of its disk is.
+//! One image of a chain, and where the content of its disk is stored.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,7 +17,7 @@ const SLICE: u64 = 4096;
 /// Slices that are kept.
 const MAX_SLICES: usize = 32;
 
-/// A raw or qcow2 image without what is beneath it.
+/// A raw or qcow2 image without its backing chain.
 pub(crate) struct Layer<S> {
     pub storage: S,
     pub virtual_size: u64,

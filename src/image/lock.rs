@@ -24,12 +24,12 @@ pub(crate) fn is_written(file: &File) -> bool {
     is_locked(file, WRITES, 1) || is_locked(file, RESIZES, 1)
 }
 
-/// Whether somebody has `file`, which is a file of ours, open to write to it. Where the system
-/// cannot tell, nobody has.
+/// Whether a process has `file`, which is a file of ours, open for writing. False where the
+/// system cannot tell.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_open_for_writing(file: &File) -> bool {
-    // A lease to read is given to the owner of a file that nobody writes to (fcntl(2)); it
-    // ends with `file`.
+    // The owner of a file gets a read lease if no process has it open for writing
+    // (fcntl(2)); the lease ends when `file` is closed.
     // SAFETY: the call takes two numbers and writes to nothing.
     let status = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
     status == -1 && std::io::Error::last_os_error().kind() == std::io::ErrorKind::WouldBlock

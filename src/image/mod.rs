@@ -1,4 +1,4 @@
-//! Image files: opening them, what they are, and what is beneath them.
+//! Image files: opening, describing and reading them, and their backing chains.
 
 pub mod chain;
 pub mod disk_reader;

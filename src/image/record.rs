@@ -1,27 +1,27 @@
-//! Whether the files beneath a disk are still those that its record names.
+//! Checks whether the files that back a disk are still those of its record.
 
 use std::path::PathBuf;
 
 use crate::format::error::Error;
 use crate::image::image_info::ImageInfo;
 
-/// What the record in a disk says of the files that are beneath it now; see
-/// [`Stamp`](crate::Stamp) for how much that is worth.
+/// The result of comparing the record in a disk with the files that back it now;
+/// [`Stamp`](crate::Stamp) says what it can detect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// The disk has no record, or no longer has a backing file.
     Missing,
-    /// Every file beneath is the one that was recorded.
+    /// Every backing file is the one that was recorded.
     Unchanged,
-    /// This file, or the number of those beneath, is not what was recorded.
+    /// This file, or the number of backing files, differs from the record.
     Changed(PathBuf),
-    /// The record has no meaning here, so nothing is known.
+    /// The record cannot be read, so nothing is known.
     Unreadable(Error),
 }
 
 impl Record {
     /// Compares the record in the first image of `chain` with the others, which are
-    /// those beneath it, the nearest first.
+    /// its backing files, the nearest first.
     pub fn of(chain: &[ImageInfo]) -> Self {
         let [disk, beneath @ ..] = chain else {
             return Record::Missing;

@@ -1,4 +1,4 @@
-//! What the bytes of an image are read from: a file, or memory.
+//! The source of an image's bytes: a file, or memory.
 
 use std::fs::File;
 use std::io;

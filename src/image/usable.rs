@@ -1,4 +1,4 @@
-//! Whether the images of a chain can be used as they are now.
+//! Checks that the images of a chain can be used in their present state.
 
 use std::io;
 

@@ -91,8 +91,8 @@ impl Conversion {
     /// # Errors
     ///
     /// Those of [`write_to`](Self::write_to) and of the file system; when an image is open in
-    /// a running QEMU that may write to it, does not fit the one beneath, or changes while it
-    /// is read. Nothing is left behind then.
+    /// a running QEMU that may write to it, does not match its backing file, or changes while
+    /// it is read. No file is left then.
     pub fn write_file(
         &self,
         path: &Path,

@@ -1,4 +1,4 @@
-//! Image files: whole under their name or not there at all, zeros as holes.
+//! Image files that appear whole or not at all, with holes in place of zeros.
 
 use std::fs::File;
 use std::io;

@@ -25,8 +25,8 @@ use crate::image::usable::check_usable;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreshDisk {
-    /// Those of the overlay, on the same base, or on the overlay itself if that holds
-    /// data of its own. They record a [`Stamp`] of each file beneath.
+    /// Those of the overlay, with the same base, or with the overlay itself as base if that
+    /// holds data of its own. They record a [`Stamp`] of each backing file.
     pub options: Options,
     /// The images that back the disk, the nearest first, by absolute paths without symbolic
     /// links.
@@ -40,10 +40,10 @@ impl FreshDisk {
     ///
     /// # Errors
     ///
-    /// As of [`chain`]: everything beneath must be there. Also when the base has
-    /// changed since `overlay`, or a disk beneath it, was written and recorded that;
-    /// when an image does not fit the one beneath it, see [`check_fit`](crate::check_fit); when a running
-    /// QEMU may write to one of them, by the locks that it holds; and when the base
+    /// Those of [`chain`]: the whole backing chain must exist. Also when a base has changed
+    /// since `overlay`, or a disk that backs it, was written and recorded that base; when an
+    /// image does not match its backing file, see [`check_fit`](crate::check_fit); when a
+    /// running QEMU may write to one of them, by the locks that it holds; and when the base
     /// leads to other files by its real path than by the path it was found at.
     pub fn like(overlay: &Path) -> io::Result<Self> {
         let images = chain(overlay, Some(Format::Qcow2)).map_err(say_what_is_needed)?;

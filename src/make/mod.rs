@@ -1,4 +1,4 @@
-//! What is made of the floors below: files, fresh disks and conversions.
+//! What the layers below are used for: new files, fresh disks and conversions.
 
 pub mod convert;
 pub mod file;
