@@ -11,7 +11,7 @@ a_base_of_known_size_and_format_is_no_input() {
   local found
   found=$(inputs //:same_package)
   [[ $found == prebuilt/qcow2-overlay ]] || fail "size and format declared: $found"
-  # Size and format come from the overlay beneath, whose base is declared.
+  # Size and format come from the base, an overlay whose own base is declared.
   found=$(inputs //other:middle)
   [[ $found == prebuilt/qcow2-overlay ]] || fail "on such an overlay: $found"
   found=$(inputs //:other_package)

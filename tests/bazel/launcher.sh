@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# bazelw's own root serves workspaces that know nothing of it.
+# bazelw's own root serves workspaces that are not prepared for it.
 
 # Bazel in a workspace with this MODULE.bazel, whose target `x` is a file.
 elsewhere() {

@@ -3,7 +3,7 @@
     ./bazelw run -c opt //tests/bench:compare -- [PART...] [--small] [--directory DIR]
 
 The parts are disks, targets, bases, convert, boot, warm and writes; the default is all of them. The tables
-are printed; results.json and chart.svg beside this file are written again, for the parts that
+are printed; results.json and chart.svg beside this file are updated for the parts that
 ran. With --small everything is small and quick, and these two files are left as they are.
 """
 
@@ -58,7 +58,7 @@ def main():
     options = parser.parse_args()
     for part in options.parts:
         if part not in PARTS:
-            parser.error(f"{part!r} is no part: give some of {', '.join(PARTS)}")
+            parser.error(f"{part!r} is not a part: give some of {', '.join(PARTS)}")
 
     bench = pathlib.Path(os.environ["BUILD_WORKSPACE_DIRECTORY"]) / "tests/bench"
     kept = bench / "results.json"

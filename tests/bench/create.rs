@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 const RUNS: usize = 200;
 
-/// After this no further round of a case begins: `qemu-img` takes seconds for some.
+/// No round of a case begins after this time: `qemu-img` takes seconds for some.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Label, size and `-o` of each case; all are overlays of a raw base of 1 MiB, which is not

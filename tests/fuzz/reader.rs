@@ -12,7 +12,7 @@ const SAMPLES: u64 = 4;
 /// Bytes read around the end of an extent.
 const AROUND: u64 = 700;
 
-/// Two bytes say how long the first image is; a second one, if there is more, is beneath it.
+/// Two bytes say how long the first image is; a second one, if there is more, backs it.
 pub fn reader(bytes: &[u8]) {
     let Some((length, bytes)) = bytes.split_first_chunk() else {
         return;

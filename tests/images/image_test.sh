@@ -23,7 +23,7 @@ else
   [[ $(info "backing file") != /* ]] || fail "an absolute path in a build output"
 fi
 if [[ -n $content ]]; then
-  # qemu-img opens both read-only, and everything beneath them.
+  # qemu-img opens both read-only, and their backing chains.
   qemu-img compare -f qcow2 -F raw "$image" "$content"
   # The image is there whole under its real path too, beside its base.
   qemu-img compare -f qcow2 -F raw "$(realpath "$image")" "$content"

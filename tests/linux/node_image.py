@@ -96,7 +96,7 @@ def programs():
 
 def libraries(paths):
     """What these programs and libraries are linked with."""
-    # It fails for a script, which is no matter.
+    # It fails for a script, which does not matter.
     said = subprocess.run(["ldd", *paths], capture_output=True, text=True).stdout
     return sorted({word for word in said.split() if word[0] == "/" and word[-1] != ":"})
 

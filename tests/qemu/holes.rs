@@ -5,7 +5,7 @@
 //! takes ours, until a guest has written some. All that follows is that a look at where data
 //! is (`block/qcow2.c`, `qcow2_co_block_status`) asks the file system too, and so finds zeros
 //! where it would say data. A guest sees no difference, and a hole for the L1 table alone
-//! matters not: with four clusters of 64 KiB, three must be on disk for QEMU to see it
+//! does not matter: with four clusters of 64 KiB, three must be on disk for QEMU to see it
 //! otherwise.
 
 use serde_json::Value;

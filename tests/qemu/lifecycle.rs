@@ -53,7 +53,7 @@ fn it_is_written_to_zeroed_and_discarded() {
         qemu_io(&dir, "write -P 2 3M 1M", "disk.qcow2");
         guest[3 << 20..].fill(2);
         reads(&dir, &guest, options);
-        // What a discard leaves differs by version, but not where nothing lies beneath.
+        // What a discard leaves differs by version, but not without a backing file.
         if options != "compat=0.10" {
             qemu_io(&dir, "discard 2M 2M", "disk.qcow2");
             guest[2 << 20..].fill(0);

@@ -18,7 +18,7 @@ matrix() { sed -nE "s/^ *$2: \[(.*)\]$/\1/p" "$1" | tr -d ,; }
 # The oldest Bazel that MODULE.bazel admits.
 floor() { sed -nE 's/.*bazel_compatibility = \[">=([0-9.]+)"\].*/\1/p' MODULE.bazel; }
 
-# Bazel takes the highest version that is named, which would be one that nobody has chosen.
+# Bazel takes the highest version that is named: with two, one of the files would be wrong.
 each_module_has_one_version() {
   local files twice
   # Debian's modules have Debian's versions.

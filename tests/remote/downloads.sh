@@ -32,7 +32,7 @@ nothing_is_downloaded_that_nobody_asked_for() {
   opens "$workspace/bazel-bin/chain.qcow2"
 }
 
-# `bazel run` brings the chain in any mode, or the disk would stand on nothing.
+# `bazel run` downloads the chain in any mode: the disk needs its base.
 bazel_run_gives_a_disk_that_opens() {
   local row disk
   must clean

@@ -272,7 +272,7 @@ fn a_base_that_does_not_exist() {
     );
     assert_eq!(dir.names(), ["disks", "node.img"]);
 
-    // Nor may anything beneath it be missing, be it the file that is to be written.
+    // Nor may any file of its chain be missing, even the file that is to be written.
     dir.tool("create -q -u -b x -F raw v1.qcow2 1M").ok();
     dir.tool("create -b v1.qcow2 x").fails(
         1,

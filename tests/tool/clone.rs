@@ -148,7 +148,7 @@ fn a_clone_can_be_larger() {
     assert!(again.contains("is there already: 40 GiB"), "{again}");
     let other = dir.tool("clone build/node.qcow2 disk.qcow2");
     other.fails(1, "\"disk.qcow2\" exists; --force replaces it");
-    // The same size is no change, nor is what is rounded up to it.
+    // The same size, or one that is rounded up to it, changes nothing.
     dir.tool("clone --size 1G build/node.qcow2 same.qcow2").ok();
     dir.tool("clone --size 1073741823 build/node.qcow2 same.qcow2")
         .ok();

@@ -1,4 +1,4 @@
-//! `convert`: what it writes and says when all is well.
+//! `convert`: its output when nothing is wrong.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -76,7 +76,7 @@ fn qcow2_becomes_raw_with_holes() {
     let metadata = fs::metadata(dir.path("again.raw")).expect("metadata");
     let on_disk = metadata.blocks() * 512;
     assert!(on_disk < 2 << 20, "{on_disk} bytes on disk");
-    // A length that is no whole sector is rounded up.
+    // A length that is not a whole number of sectors is rounded up.
     dir.write("odd.raw", &[1; 1000]);
     dir.tool("convert -q -O raw odd.raw even.raw").ok();
     assert!(dir.read("even.raw") == [&[1; 1000][..], &[0; 24]].concat());

@@ -1,4 +1,4 @@
-//! `convert`: every mistake gets one line, a status, and leaves all as it was.
+//! `convert`: every mistake gives one line and a status, and changes no file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! `convert` of images whose tables or compressed clusters make no sense.
+//! `convert` of images with corrupt tables or compressed clusters.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! `create`: what it writes and says when all is well.
+//! `create`: its output when nothing is wrong.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

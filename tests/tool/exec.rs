@@ -1,4 +1,4 @@
-//! `exec`: fresh disks for a command, which notices nothing else; signals are next door.
+//! `exec`: fresh disks for a command, which notices nothing else; see signals.rs for signals.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};

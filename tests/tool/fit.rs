@@ -1,5 +1,5 @@
-//! `clone` and `exec` refuse a disk that does not fit what it is backed by: an overlay can be
-//! created without a look at its base.
+//! `clone` and `exec` refuse a disk that does not match its base: an overlay can be created
+//! without opening its base.
 
 use crate::common::Dir;
 
@@ -80,7 +80,7 @@ fn a_disk_that_was_shrunk_by_whoever_wrote_to_it() {
     dir.tool("clone shrunk.qcow2 disk").ok();
     dir.tool("create -q -b shrunk.qcow2 top.qcow2").ok();
     dir.tool("clone top.qcow2 disk2").ok();
-    // But what is on top of it must not cut it again.
+    // But an overlay of it must not cut it again.
     dir.tool("create -q -u -b shrunk.qcow2 -F qcow2 cut.qcow2 512K")
         .ok();
     refused(

@@ -1,4 +1,4 @@
-//! `info`, where QEMU is not needed to know what is right; tests/qemu compares.
+//! `info` without QEMU; tests/qemu compares it with `qemu-img info`.
 
 use crate::common::Dir;
 

@@ -1,4 +1,4 @@
-//! `exec --keep`: the disks of a test stay with what else it leaves.
+//! `exec --keep`: the disks of a test are kept with its other outputs.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;

@@ -1,4 +1,4 @@
-//! The bytes of the generator that this project takes the place of.
+//! The same bytes as the generator that this project replaces.
 
 use qcow2_overlay::{Layout, Options, Version};
 

@@ -109,7 +109,7 @@ fn a_change_at_any_level_is_seen() {
             dir.tool("clone disk.qcow2 other.qcow2").fails(1, &problem);
             let exec = dir.tool("exec --disk A=disk.qcow2 -- true");
             exec.fails(1, &format!("disk A: {problem}"));
-            // A disk made by other means on top of it is no better.
+            // An overlay of such a disk is refused too.
             dir.tool("create -q -u -b disk.qcow2 -F qcow2 top.qcow2 1M")
                 .ok();
             let problem = problem.replace("\"disk.qcow2\"", "\"top.qcow2\"");

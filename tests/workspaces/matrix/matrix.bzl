@@ -33,7 +33,7 @@ def row(name, base, content = None, **kwargs):
 
     Args:
       name: names the overlay.
-      base: the target it stands on.
+      base: the target that backs it.
       content: the raw image that must be read through it; default: `base`.
       **kwargs: attributes of the overlay.
     """
@@ -122,6 +122,6 @@ def _foreign_overlay_impl(ctx):
 
 foreign_overlay = rule(
     implementation = _foreign_overlay_impl,
-    doc = "An overlay by a rule that knows nothing of links, on a file of the root package.",
+    doc = "An overlay by a rule that makes no links, on a file of the root package.",
     attrs = {"backing": attr.label(allow_single_file = True, mandatory = True)},
 )

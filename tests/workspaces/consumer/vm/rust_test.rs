@@ -11,7 +11,7 @@ fn disk(path: &str) -> PathBuf {
     rlocation!(runfiles, path).expect("the disk is in data")
 }
 
-/// What `qemu-img info` says of an image and all beneath it.
+/// The output of `qemu-img info` for an image and its backing chain.
 fn info(path: PathBuf) -> String {
     let command = Command::new("qemu-img")
         .args(["info", "--backing-chain"])
