@@ -110,8 +110,8 @@ fn arguments() {
         &dir,
         1,
         "--standalone -b overlay.qcow2 top.qcow2",
-        "backing file \"overlay.qcow2\" is itself an overlay, of \"base.raw\", which a plain file \
-         does not bring along: in the BUILD file, give a qcow2_overlay or another target with \
+        "backing file \"overlay.qcow2\" is itself an overlay of \"base.raw\", which is not included \
+         with a plain file: in the BUILD file, give a qcow2_overlay or another target with \
          Qcow2Info",
     );
     fs::remove_file(dir.path("base.raw")).expect("remove");
