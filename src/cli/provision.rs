@@ -34,13 +34,13 @@ written to.
 
 COMMAND can make the disk larger if SIZE is not given.
 
-Nothing is kept if COMMAND fails; if a process still has the disk open for writing; if the
-backing file, or one beneath it, has changed; or if this process gets a signal that asks it to
-end, even if COMMAND then ends with success, as QEMU does. TERM, HUP, USR1 and USR2 are passed
-on to COMMAND; INT and QUIT are not, as a terminal sends these to both.
+Nothing is kept if COMMAND fails, if a process still has the disk open for writing, if a
+file of the backing chain has changed, or if this process gets a signal that asks it to
+end, even if COMMAND then succeeds, as QEMU does. TERM, HUP, USR1 and USR2 are passed on
+to COMMAND; INT and QUIT are not, because a terminal sends these to both.
 
-The disk is in a hidden directory beside FILE, .qcow2-overlay-*, which is removed at the end.
-It needs room there for what COMMAND writes, and for FILE too.
+The disk is in a hidden directory beside FILE, .qcow2-overlay-*, which is removed at the
+end. The file system needs space for what COMMAND writes and for FILE.
 
 Exit status: that of COMMAND if it fails; 127 if COMMAND does not exist, 126 if it cannot
 be run, 128 plus the number of the signal if a signal ended it; 1 or 2 for other errors.";
@@ -99,8 +99,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let images = chain(&disk.path, Some(Format::Qcow2)).map_err(about_the_disk)?;
     if images[0].is_in_use()? {
         bail!(
-            "something that COMMAND has started still has the disk open: it must have ended, \
-             or closed the disk, when COMMAND ends"
+            "a process that COMMAND started still has the disk open: it must end, or close the \
+             disk, before COMMAND ends"
         );
     }
     let options = options.backing(backing.name.as_bytes(), Some(base[0].format));
@@ -157,12 +157,12 @@ fn about_the_disk(error: io::Error) -> anyhow::Error {
     }
 }
 
-/// Checks that the images of a chain have stayed as they were.
+/// Checks that the images of a chain have not changed.
 fn check_same(before: &[ImageInfo], after: &[ImageInfo]) -> Result<()> {
     for (before, after) in before.iter().zip(after) {
         if before.stamp() != after.stamp() {
             bail!(
-                "{:?} was changed while COMMAND ran, and what that wrote may not fit it",
+                "{:?} was changed while COMMAND ran, so what COMMAND wrote may not match it",
                 before.path
             );
         }

@@ -119,8 +119,8 @@ fn a_qemu_that_has_the_disk_open_still() {
         Run::of(dir.command("kill").arg(pid.trim())).ok();
         run.fails(
             1,
-            "something that COMMAND has started still has the disk open: it must have ended, or \
-             closed the disk, when COMMAND ends",
+            "a process that COMMAND started still has the disk open: it must end, or close the \
+             disk, before COMMAND ends",
         );
         assert!(!dir.path("top.qcow2").exists());
     }
@@ -135,7 +135,7 @@ fn a_commit_to_the_base_is_an_error() {
     )
     .fails(
         1,
-        "\"base.raw\" was changed while COMMAND ran, and what that wrote may not fit it",
+        "\"base.raw\" was changed while COMMAND ran, so what COMMAND wrote may not match it",
     );
     assert!(!dir.path("top.qcow2").exists());
 }

@@ -192,8 +192,8 @@ fn a_command_that_leaves_the_disk_open() {
         Run::of(dir.command("sh").arg("-c").arg(format!("kill {pid}"))).ok();
         assert_eq!(
             run.stderr,
-            "qcow2-overlay: something that COMMAND has started still has the disk open: it must \
-             have ended, or closed the disk, when COMMAND ends\n"
+            "qcow2-overlay: a process that COMMAND started still has the disk open: it must \
+             end, or close the disk, before COMMAND ends\n"
         );
         assert_eq!(run.status, Some(1));
         assert_eq!(dir.names(), before);
@@ -250,7 +250,7 @@ fn a_disk_that_is_larger_than_was_asked_for() {
 #[test]
 fn a_base_that_changes_while_the_command_runs() {
     let changed = |name| {
-        format!("{name:?} was changed while COMMAND ran, and what that wrote may not fit it")
+        format!("{name:?} was changed while COMMAND ran, so what COMMAND wrote may not match it")
     };
     for script in [
         "echo more >> base.raw",
