@@ -3,6 +3,7 @@
 import math
 from xml.sax.saxutils import escape
 
+import bases
 import boot
 import targets
 from measure import bytes_text, time_text
@@ -48,6 +49,22 @@ def panels(results):
         labels = results["targets"]["labels"]
         bars = [(name.replace("`", ""), labels[name]["cold"]["median"], "overlay" in name) for name in shown]
         yield "1,000 Bazel targets, built from nothing", bars, time_text, False
+    if "bases" in results:
+        ways = {name.replace("`", ""): way for name, way in results["bases"]["ways"].items()}
+        what = f"A base of {bytes_text(results['bases']['size'] << 20)} with 12 % data, and an overlay"
+        bars = [(name, way["cached"]["median"], name != bases.RAW) for name, way in ways.items()]
+        yield f"{what}: built from nothing", bars, time_text, False
+        bars = [(name, way["sent"], name != bases.RAW) for name, way in ways.items()]
+        yield f"{what}: sent to a remote cache", bars, bytes_text, False
+    if "convert" in results:
+        for name, ways in results["convert"]["cases"].items():
+            if "5 GiB" in name or "zlib" in name:
+                bars = [(way.replace("`", ""), found["median"], "overlay" in way) for way, found in ways.items()]
+                yield f"Converted to qcow2: {name}", bars, time_text, False
+    if "warm" in results:
+        ways = results["warm"]["ways"]
+        bars = [(name, ways[name]["median"], "warm" in name) for name in ["boot three", "warm start three"]]
+        yield "Three Linux nodes answer their first command", bars, time_text, False
     if "boot" in results:
         kinds = results["boot"]["kinds"]
         bars = [
