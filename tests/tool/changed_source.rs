@@ -11,11 +11,11 @@ use qcow2_overlay::{chain, Conversion, Existing, Format, Options, Source};
 use crate::common::Dir;
 use crate::convert::data;
 
-/// A raw base of 8 MiB, an overlay of it, and another raw image, all of some time ago.
+/// A raw base of 2 MiB, an overlay of it, and another raw image, all of some time ago.
 fn images() -> Dir {
     let dir = Dir::new();
-    dir.write("base.raw", &data(8 << 20));
-    dir.write("other.raw", &data(8 << 20));
+    dir.write("base.raw", &data(2 << 20));
+    dir.write("other.raw", &data(2 << 20));
     dir.tool("create -q -b base.raw top.qcow2").ok();
     for name in dir.names() {
         let file = File::options().write(true).open(dir.path(&name));
@@ -39,7 +39,7 @@ fn convert_during(
     let is_changed = AtomicBool::new(false);
     let progress = |done| {
         // Some has been read by then, and some has not.
-        if done >= 4 << 20 && !is_changed.swap(true, Ordering::SeqCst) {
+        if done >= 1 << 20 && !is_changed.swap(true, Ordering::SeqCst) {
             let file = File::options().write(true).open(dir.path(name));
             file.and_then(|file| change(&file)).expect("a change");
         }
@@ -59,7 +59,7 @@ fn what_is_appended_to_or_rewritten_is_an_error_and_leaves_nothing() {
                 "rewritten",
                 (|file| file.write_all_at(b"x", 4096)) as fn(&File) -> io::Result<()>,
             ),
-            ("appended to", |file| file.set_len(9 << 20)),
+            ("appended to", |file| file.set_len(3 << 20)),
             // To where it is.
             ("cut", |file| file.set_len(file.metadata()?.len() - 1)),
         ] {
@@ -88,7 +88,7 @@ fn what_is_cut_off_is_an_error_at_once() {
         ),
     ] {
         let dir = images();
-        let error = convert_during(&dir, name, |file| file.set_len(1 << 20));
+        let error = convert_during(&dir, name, |file| file.set_len(512 << 10));
         assert_eq!(error, message);
     }
 }
