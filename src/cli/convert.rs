@@ -216,6 +216,10 @@ impl<'a> Request<'a> {
             .take(SECTOR)
             .read_to_end(&mut start)
             .context("standard input")?;
+        if start.is_empty() {
+            // Most likely what should have written to it has failed.
+            bail!("standard input is empty: a disk has at least one byte");
+        }
         let found = || detect_start(&start).map_err(|error| neutral(error.into()));
         if self.source_format.is_none() && found().context("standard input")? == Format::Qcow2 {
             return Err(usage(

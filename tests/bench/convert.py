@@ -3,6 +3,7 @@
 import os
 import random
 import subprocess
+import time
 
 from measure import bytes_text, in_turn, on_disk, ratio_text, run, seconds_of, spread, spread_text, table
 
@@ -73,12 +74,12 @@ def measure_case(setup, source):
         for command in (commands[QEMU], commands[QEMU_PARALLEL]):
             command[2:2] = ["-f", "raw"]
         commands[COPY] = ["cp", "--sparse=always", source, target]
-    taken, memory = {}, {}
+    taken = {}
 
     def way(name, command):
         def measured():
             target.unlink(missing_ok=True)
-            seconds = seconds_of(lambda: memory.update({name: max(memory.get(name, 0), peak_memory(command))}))
+            seconds = seconds_of(lambda: run(*command))
             os.sync()  # blocks are allocated when they are written
             taken[name] = on_disk(target)
             return seconds
@@ -87,17 +88,33 @@ def measure_case(setup, source):
 
     ways = {name: way(name, command) for name, command in commands.items()}
     times = in_turn(ways, setup.rounds or (3 if setup.small else 9), setup.limit)
+    found = {}
+    for name, command in commands.items():
+        target.unlink(missing_ok=True)
+        found[name] = spread(times[name]) | {"bytes": taken[name], "memory": peak_memory(command)}
     target.unlink()
-    return {name: spread(times[name]) | {"bytes": taken[name], "memory": memory[name]} for name in commands}
+    return found
 
 
 def peak_memory(command):
-    """Runs a command that must succeed; the most memory it had, in bytes."""
+    """Runs a command and looks at it all the time; the most memory that it had, in bytes.
+
+    Not from its resource usage, which begins with the memory of this process.
+    """
     process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        raise RuntimeError(f"{command[0]} ended with status {status}")
-    return usage.ru_maxrss << 10
+    most = 0
+    while process.poll() is None:
+        with open(f"/proc/{process.pid}/status") as status:
+            for line in status:
+                # Not before it is the command.
+                if line.startswith("Name:") and "python" in line:
+                    break
+                if line.startswith("VmHWM:"):
+                    most = max(most, int(line.split()[1]) << 10)
+        time.sleep(0.002)
+    if process.returncode != 0:
+        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+    return most
 
 
 def tables(results):

@@ -156,6 +156,9 @@ fn standard_input_and_output() {
     refused(&dir, "-f qcow2 - x", 2, message);
     let message = "FILE cannot be standard output, because it is not written in order: give a name";
     refused(&dir, "disk.raw -", 2, message);
+    let script = "\"$0\" convert -f raw - x < /dev/null";
+    Run::of(dir.command("sh").arg("-c").arg(script).arg(tool()))
+        .fails(1, "standard input is empty: a disk has at least one byte");
     for format in ["", "-O raw"] {
         let script = format!("\"$0\" convert {format} - x < top.qcow2");
         Run::of(dir.command("sh").arg("-c").arg(script).arg(tool())).fails(
