@@ -12,7 +12,7 @@ mistake() {
   mkdir -p "$package"
   printf '%s\n' "${@//PKG/broken/$name}" >"$package/expected"
   cat >"$package/BUILD.bazel" <<END
-load("@rules_qcow2//rules:defs.bzl", "qcow2_image", "qcow2_overlay", "qcow2_test", "qcow2_toolchain")
+load("@rules_qcow2//rules:defs.bzl", "qcow2_image", "qcow2_overlay", "qcow2_provision", "qcow2_test", "qcow2_toolchain")
 
 genrule(
     name = "raw",
@@ -33,6 +33,7 @@ END
 
 overlay() { mistake "$1" "qcow2_overlay(name = 'x', $2)" "${@:3}"; }
 image() { mistake "$1" "qcow2_image(name = 'x', $2)" "${@:3}"; }
+provision() { mistake "$1" "qcow2_provision(name = 'x', $2)" "${@:3}"; }
 # A test of //disks:script with these attributes, and of any target.
 disks() { mistake "$1" "qcow2_test(name = 'x', size = 'small', test = '//disks:script', testonly = True, $2)" "${@:3}"; }
 test_of() { mistake "$1" "qcow2_test(name = 'x', size = 'small', $2)" "${@:3}"; }
@@ -90,6 +91,15 @@ image src_unknown_format "src = ':raw', src_format = 'vmdk'" "//PKG:x: invalid v
 image src_other_format "src = ':known', src_format = 'raw'" "qcow2_image //PKG:x: attribute src_format: it is \"raw\", but //PKG:known is \"qcow2\""
 image src_format_alone "size = '1M', src_format = 'raw'" "qcow2_image //PKG:x: attribute src_format: it is \"raw\", but there is no src: give src too"
 image src_size_smaller "src = ':known', size = '1M'" "qcow2_image //PKG:x: attribute size: \"1M\" is 1048576 bytes, less than //PKG:known of 2097152 bytes: the end of that would be lost"
+
+provision no_base_to_provision "tool = '//provisioned:install'" "missing 1 required positional argument: backing"
+provision no_tool "backing = ':raw'" "missing 1 required positional argument: tool"
+provision tool_is_data "backing = ':raw', tool = ':group')
+filegroup(name = 'group', srcs = ['BUILD.bazel', ':raw']" "//PKG:group does not refer to a valid executable target"
+provision provision_env "backing = ':raw', tool = '//provisioned:install', env = {'DISK': '/dev/sda'}" "qcow2_provision //PKG:x: attribute env: \"DISK\" is set by the rule, to the disk: choose another name"
+provision provision_size_number "backing = ':raw', tool = '//provisioned:install', size = 20" "qcow2_provision //PKG:x: attribute size: 20 is not a string: give one such as \"20G\""
+provision provision_size_smaller "backing = ':known', tool = '//provisioned:install', size = '1M'" "qcow2_provision //PKG:x: attribute size: \"1M\" is 1048576 bytes, less than //PKG:known of 2097152 bytes: the end of that would be lost"
+provision provision_label_unknown "backing = ':raw', tool = '//provisioned:install', args = ['\$(location :known)']" "in qcow2_provision rule //PKG:x: label '//PKG:known' in \$(location) expression is not a declared prerequisite of this rule"
 
 disks no_disks "disks = {}" "qcow2_test //PKG:x: attribute disks: it is empty: give at least one disk, as in {\"NODE1\": \":node\"}"
 disks disks_missing "" "missing 1 required positional argument: disks"

@@ -19,7 +19,7 @@ END
 remote_actions_give_the_hashes_of_local_ones() {
   must build //...
   hashes "$workspace" >"$work/local"
-  (($(wc -l <"$work/local") >= 24)) || fail "too few images: $(cat "$work/local")"
+  (($(wc -l <"$work/local") >= 27)) || fail "too few images: $(cat "$work/local")"
   must clean
   must build --config=remote //...
   ran_remotely

@@ -4,7 +4,7 @@
 tagged() {
   mkdir -p "$workspace/tagged"
   cat >"$workspace/tagged/BUILD.bazel" <<'END'
-load("@rules_qcow2//rules:defs.bzl", "qcow2_image", "qcow2_overlay", "qcow2_test")
+load("@rules_qcow2//rules:defs.bzl", "qcow2_image", "qcow2_overlay", "qcow2_provision", "qcow2_test")
 
 qcow2_overlay(
     name = "overlay",
@@ -17,6 +17,16 @@ qcow2_image(
     size = "1M",
     exec_properties = {"OSFamily": "linux"},
     tags = ["no-remote"],
+)
+
+qcow2_provision(
+    name = "provisioned",
+    outs = ["provisioned.log"],
+    args = ["$(execpath provisioned.log)"],
+    backing = "//:chain",
+    exec_properties = {"OSFamily": "linux"},
+    tags = ["no-remote-cache", "requires-kvm"],
+    tool = "//provisioned:install",
 )
 
 qcow2_test(
@@ -49,6 +59,15 @@ tags_of_a_target_go_to_its_actions() {
   [[ $found == *no-remote:* && $found == *OSFamily:\ linux* ]] || fail "$found"
 }
 
+tags_of_a_provisioning_go_to_its_action() {
+  local found tag
+  found=$(bazel aquery --include_commandline=false "mnemonic(Qcow2Provision, //tagged:provisioned)" 2>/dev/null |
+    sed -nE 's/^ *ExecutionInfo: \{(.*)\}$/\1/p')
+  for tag in no-remote-cache: requires-kvm: "OSFamily: linux"; do
+    [[ $found == *"$tag"* ]] || fail "$tag: $found"
+  done
+}
+
 nothing_is_required_that_cannot_be_undone() {
   local found
   found=$(requirements overlay)
@@ -59,5 +78,6 @@ nothing_is_required_that_cannot_be_undone() {
 
 tagged
 check tags_of_a_target_go_to_its_actions
+check tags_of_a_provisioning_go_to_its_action
 check nothing_is_required_that_cannot_be_undone
 rm -r "$workspace/tagged"
