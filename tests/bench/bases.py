@@ -108,16 +108,17 @@ def measure(setup):
     for package, format, targets in PACKAGES.values():
         text = LOAD + targets.replace("{mib}", str(mib)) + OVERLAY.replace("{format}", format)
         workspace.write(f"{package}/BUILD.bazel", text)
+    rounds = setup.rounds or (1 if setup.small else 3)
     try:
         # The first builds warm the server; their times do not count.
         found = {label: bytes_of(workspace, label) for label in PACKAGES}
-        rounds = setup.rounds or (1 if setup.small else 3)
-        plain = in_turn({label: way(workspace, label, False) for label in PACKAGES}, rounds, setup.limit)
-        cached = in_turn({label: way(workspace, label, True) for label in PACKAGES}, rounds, setup.limit)
+        for kind, seconds in KINDS.items():
+            ways = {label: lambda label=label, seconds=seconds: seconds(workspace, label) for label in PACKAGES}
+            times = in_turn(ways, rounds, setup.limit)
+            for label in PACKAGES:
+                found[label][kind] = spread(times[label])
     finally:
         workspace.close()
-    for label in PACKAGES:
-        found[label] |= {"plain": spread(plain[label]), "cached": spread(cached[label])}
     return {"size": mib, "ways": found}
 
 
@@ -128,15 +129,31 @@ def build(workspace, label, *flags):
     return workspace.build(f"//{PACKAGES[label][0]}:node", *flags)
 
 
-def way(workspace, label, is_cached):
+def build_with_disk_cache(workspace, label):
     cache = workspace.setup.directory / "cache"
+    seconds = build(workspace, label, f"--disk_cache={cache}")
+    shutil.rmtree(cache)
+    return seconds
 
-    def measured():
-        seconds = build(workspace, label, *([f"--disk_cache={cache}"] if is_cached else []))
-        shutil.rmtree(cache, ignore_errors=True)
-        return seconds
 
-    return measured
+def build_with_remote_cache(workspace, label):
+    return build_and_send(workspace, label)[0]
+
+
+def build_and_send(workspace, label):
+    """The seconds of a build with a remote cache, and the bytes that this is sent."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cache) as server:
+        server.received = 0
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # Nothing is answered before all of a file is sent.
+        remote = f"--remote_cache=http://127.0.0.1:{server.server_port}"
+        seconds = build(workspace, label, remote, "--remote_timeout=1h")
+        server.shutdown()
+    return seconds, server.received
+
+
+# What is kept of a build -> the function that runs it.
+KINDS = {"plain": build, "disk": build_with_disk_cache, "remote": build_with_remote_cache}
 
 
 def bytes_of(workspace, label):
@@ -150,14 +167,7 @@ def bytes_of(workspace, label):
         "length": sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()),
     }
     shutil.rmtree(cache)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cache) as server:
-        server.received = 0
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        # Nothing is answered before all of a file is sent.
-        remote = f"--remote_cache=http://127.0.0.1:{server.server_port}"
-        build(workspace, label, remote, "--remote_timeout=1h")
-        server.shutdown()
-    return found | {"sent": server.received}
+    return found | {"sent": build_and_send(workspace, label)[1]}
 
 
 def bytes_of_outputs(log):
@@ -173,16 +183,16 @@ def tables(results):
     ways = results["ways"]
     rows = []
     for label, found in ways.items():
-        rows.append(
-            [
-                label,
-                *spread_text(found["plain"]),
-                ratio_text(found["plain"]["median"] / ways[RAW]["plain"]["median"]),
-                *spread_text(found["cached"]),
-                ratio_text(found["cached"]["median"] / ways[RAW]["cached"]["median"]),
-                *(bytes_text(found[name]) for name in ["hashed", "cache", "length", "sent"]),
-            ]
-        )
-    head = ["a base and an overlay", "from nothing", "least", "times raw"]
-    head += ["with a disk cache", "least", "times raw", "hashed", "disk cache", "its length", "to a remote cache"]
-    return ["", f"A base of {bytes_text(results['size'] << 20)}:", "", *table(head, rows)]
+        row = [label]
+        for kind in KINDS:
+            row += [*spread_text(found[kind]), ratio_text(found[kind]["median"] / ways[RAW][kind]["median"])]
+        rows.append(row)
+    head = ["a base and an overlay"]
+    for name in ["from nothing", "with a disk cache", "with a remote cache on this machine"]:
+        head += [name, "least", "times raw"]
+    lines = ["", f"A base of {bytes_text(results['size'] << 20)}:", "", *table(head, rows), ""]
+    rows = [
+        [label, *(bytes_text(found[name]) for name in ["hashed", "cache", "length", "sent"])]
+        for label, found in ways.items()
+    ]
+    return lines + table(["bytes", "hashed", "in a disk cache", "their length", "sent to a remote cache"], rows)

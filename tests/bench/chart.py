@@ -52,7 +52,7 @@ def panels(results):
     if "bases" in results:
         ways = {name.replace("`", ""): way for name, way in results["bases"]["ways"].items()}
         what = f"A base of {bytes_text(results['bases']['size'] << 20)} with 12 % data, and an overlay"
-        bars = [(name, way["cached"]["median"], name != bases.RAW) for name, way in ways.items()]
+        bars = [(name, way["plain"]["median"], name != bases.RAW) for name, way in ways.items()]
         yield f"{what}: built from nothing", bars, time_text, False
         bars = [(name, way["sent"], name != bases.RAW) for name, way in ways.items()]
         yield f"{what}: sent to a remote cache", bars, bytes_text, False
