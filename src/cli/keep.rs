@@ -134,13 +134,15 @@ fn note(disks: &[Disk]) -> String {
         }
     }
     note.push_str(
-        "\nA disk opens where these files are, unchanged: `qemu-img info --backing-chain` \
-         shows it,\n`qcow2-overlay info` says whether a file has changed. For a base that has \
-         another path:\n  qemu-img rebase -u -F FORMAT -b PATH DISK\n\n\
+        "\nA disk opens where these files are, unchanged: `qcow2-overlay info --backing-chain DISK` \
+         shows\nthem and says whether one has changed. If the first of them has moved, with its \
+         time, say where it is:\n  qemu-img rebase -u -F FORMAT -b PATH DISK\n\n\
          To look into a disk, and leave it as it is:\n  \
-         qemu-img convert -O raw DISK disk.img    as one raw file, for `losetup -P` and mount\n  \
-         guestfish --ro -i -a DISK                its files\n  \
-         qemu-system-x86_64 -snapshot DISK        boots it; what the guest writes is dropped\n",
+         qcow2-overlay convert DISK disk.qcow2             makes one file of it and its base\n  \
+         qcow2-overlay convert -O raw DISK disk.img        the same, for `losetup -P` and mount\n  \
+         qemu-nbd --read-only --connect /dev/nbd0 DISK     makes it a block device\n  \
+         guestmount --ro -i -a DISK DIRECTORY              shows its files\n  \
+         qemu-system-x86_64 -snapshot DISK                 boots it; what the guest writes is lost\n",
     );
     note
 }

@@ -68,6 +68,41 @@ fn no_name_in_an_image_is_followed() {
 }
 
 #[test]
+fn a_kept_disk_becomes_one_file_even_where_its_base_has_moved() {
+    let dir = Dir::new();
+    dir.write("base.img", &[1; 1 << 20]);
+    dir.tool("create -q -b base.img -F raw node.qcow2 2M").ok();
+    fs::create_dir(dir.path("outputs")).expect("mkdir");
+    let mut command = dir.command(tool());
+    command.args([
+        "exec",
+        "--keep",
+        "on_failure",
+        "--disk",
+        "A=node.qcow2",
+        "--",
+    ]);
+    command.args(["sh", "-c", "qemu-io -c 'write -P 4 512K 1M' \"$A\"; exit 1"]);
+    command.env("TEST_UNDECLARED_OUTPUTS_DIR", dir.path("outputs"));
+    assert_eq!(Run::of(&mut command).status, Some(1));
+    let kept = "outputs/disks/A.qcow2";
+    let mut expected = vec![1; 1 << 20];
+    expected.resize(2 << 20, 0);
+    expected[512 << 10..1536 << 10].fill(4);
+
+    dir.tool(&format!("convert -q -O raw {kept} one.img")).ok();
+    assert!(dir.read("one.img") == expected);
+    fs::rename(dir.path("base.img"), dir.path("moved.img")).expect("move");
+    let gone = dir.tool(&format!("convert -q {kept} disk.qcow2"));
+    assert_eq!(gone.status, Some(1), "{}", gone.stderr);
+    let moved = dir.path("moved.img");
+    dir.qemu_img(&format!("rebase -u -F raw -b {} {kept}", moved.display()));
+    dir.tool(&format!("convert -q {kept} disk.qcow2")).ok();
+    dir.qemu_img("compare one.img disk.qcow2");
+    dir.qemu_img("check disk.qcow2");
+}
+
+#[test]
 fn a_daemon_takes_it_as_blockdev() {
     let dir = chain_of_three();
     let script = "exec qemu-storage-daemon --blockdev \"$A_BLOCKDEV\" --chardev stdio,id=m \
