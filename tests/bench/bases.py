@@ -14,19 +14,23 @@ RAW = "raw image"
 CONVERTED = "`qcow2_image` of the raw image"
 GENRULE = "`genrule` that keeps the raw image to itself"
 
-# Writes an image of so many MiB: of each 128 MiB 15 are data, no two of them the same.
+# Writes an image of so many MiB: of each 128 MiB 15 are data, no two of them the same. As fast
+# as it can, from memory that starts at a page: what is measured is what comes after.
 MAKE_IMAGE = """
+import mmap
+import os
 import random
 import sys
 
 mib = int(sys.argv[1])
-block = random.Random(0).randbytes(1 << 20)
-with open(sys.argv[2], "wb") as image:
-    for piece in range(mib):
-        if piece % 128 < 15:
-            image.seek(piece << 20)
-            image.write(piece.to_bytes(8, "little") + block[8:])
-    image.truncate(mib << 20)
+block = mmap.mmap(-1, 1 << 20)
+block[:] = random.Random(0).randbytes(1 << 20)
+image = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT, 0o666)
+for piece in range(mib):
+    if piece % 128 < 15:
+        block[:8] = piece.to_bytes(8, "little")
+        os.pwrite(image, block, piece << 20)
+os.ftruncate(image, mib << 20)
 """
 
 OVERLAY = """
