@@ -116,7 +116,8 @@ fn a_qemu_that_has_the_disk_open_still() {
         );
         let run = provision(&dir, &script);
         let pid = String::from_utf8(dir.read("pid")).expect("a number");
-        Run::of(dir.command("kill").arg(pid.trim())).ok();
+        let kill = format!("kill {pid}");
+        Run::of(dir.command("sh").arg("-c").arg(kill)).ok();
         run.fails(
             1,
             "a process that COMMAND started still has the disk open: it must end, or close the \
