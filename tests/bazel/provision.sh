@@ -74,7 +74,7 @@ a_tool_that_fails() { fails_and_says fails "failed with status 3, so nothing of 
 a_tool_that_is_killed() { fails_and_says killed "was ended by signal 9, so nothing of what it wrote is kept"; }
 
 a_tool_that_leaves_the_disk_open() {
-  fails_and_says leaves_it_open "something that COMMAND has started still has the disk open"
+  fails_and_says leaves_it_open "a process that COMMAND started still has the disk open"
 }
 
 a_tool_that_does_not_write_an_out() {
