@@ -65,8 +65,12 @@ fn a_signal_at_any_system_call_leaves_nothing_or_the_whole_file() {
             &format!("{}({}", call.name, call.arguments),
         );
     }
-    // Nearly all of them: the signal is not lost, whenever it comes.
-    assert!(stopped + 20 > calls.len(), "{stopped} of {}", calls.len());
+    // Nearly all of them: the signal is not lost, but at the end it races with success.
+    assert!(
+        stopped > calls.len() * 4 / 5,
+        "{stopped} of {}",
+        calls.len()
+    );
 }
 
 #[test]
