@@ -59,5 +59,5 @@ pub use image::probe::detect_start;
 pub use image::record::Record;
 pub use image::storage::{OpenFile, Storage};
 pub use make::convert::{Conversion, Converted, Source};
-pub use make::file::{check_target, create_file, Existing};
+pub use make::file::{check_target, create_file, directory_of, Existing};
 pub use make::fresh::FreshDisk;

@@ -1,7 +1,7 @@
 //! Arguments that several commands share.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -126,6 +126,21 @@ pub fn option_list(matches: &ArgMatches) -> Result<OptionList> {
         list.add(options.as_bytes()).map_err(usage)?;
     }
     Ok(list)
+}
+
+/// What was given for [`backing`] as `option`, and for [`backing_format`]; `list`, where both
+/// can be said too, then has them no more.
+pub fn backing_of(
+    matches: &ArgMatches,
+    option: &str,
+    list: &mut OptionList,
+) -> Result<(Option<OsString>, Option<Format>)> {
+    let name = matches.get_one::<OsString>("backing").cloned();
+    let in_list = list.backing_file.take().map(OsString::from_vec);
+    let name = either(name, in_list, &format!("{option} and -o backing_file"))?;
+    let format = format_of(matches, "backing-format")?;
+    let format = either(format, list.backing_format.take(), "-F and -o backing_fmt")?;
+    Ok((name, format))
 }
 
 /// What can be said in two ways, but only once.

@@ -3,15 +3,17 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 use clap::ArgMatches;
-use qcow2_overlay::{chain, protocol, resolve, Format, ImageInfo, OptionList, SECTOR};
+use qcow2_overlay::{
+    chain, directory_of, protocol, resolve, Format, ImageInfo, OptionList, SECTOR,
+};
 
-use crate::cli::arguments::{either, format_of};
+use crate::cli::arguments::backing_of;
 use crate::cli::failure::usage;
 
 /// The backing file that is asked for, as its content is read for the new image.
@@ -25,12 +27,7 @@ impl Backing {
     /// What the arguments say, `option` being that of the name, and `list`, where it then is
     /// no more.
     pub fn of(matches: &ArgMatches, option: &str, list: &mut OptionList) -> Result<Option<Self>> {
-        let name = matches.get_one::<OsString>("backing").cloned();
-        let in_list = list.backing_file.take().map(OsString::from_vec);
-        let name = either(name, in_list, &format!("{option} and -o backing_file"))?;
-        let format = format_of(matches, "backing-format")?;
-        let in_list = list.backing_format.take();
-        let format = either(format, in_list, "-F and -o backing_fmt")?;
+        let (name, format) = backing_of(matches, option, list)?;
         let probe = matches.get_one::<PathBuf>("probe").cloned();
         match name {
             None if format.is_some() || probe.is_some() => Err(usage(format!(
@@ -110,6 +107,16 @@ pub fn check_is_new(file: &Path, name: &OsStr, base: &[ImageInfo]) -> Result<()>
     Ok(())
 }
 
+/// Checks that the new image is not one of `images`, the chain of `of`, under any name.
+pub fn check_outside(file: &Path, of: &Path, images: &[ImageInfo]) -> Result<()> {
+    match fs::metadata(file) {
+        Ok(found) if images.iter().any(|image| image.is_file(&found)) => {
+            bail!("{file:?} is in the chain of {of:?}; give another path")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The size of a disk that is backed by `base`, called `name`: what was asked for, or as large.
 pub fn size_over(name: &OsStr, base: &ImageInfo, size: Option<u64>) -> Result<u64> {
     let least = base.virtual_size;
@@ -140,6 +147,5 @@ pub fn check_stands_alone(role: &str, image: &ImageInfo) -> Result<()> {
 
 /// The directory that `path` is in, without symbolic links.
 fn directory(path: &Path) -> Option<PathBuf> {
-    let parent = path.parent().filter(|parent| *parent != Path::new(""));
-    fs::canonicalize(parent.unwrap_or(Path::new("."))).ok()
+    fs::canonicalize(directory_of(path)).ok()
 }

@@ -1,6 +1,6 @@
 //! `qcow2-overlay clone`
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use clap::{Arg, ArgMatches, Command};
 use qcow2_overlay::{chain, create_file, parse_size, FreshDisk, Layout, Record, SECTOR};
 
 use crate::cli::arguments::{self, path_of};
+use crate::cli::backing::check_outside;
 use crate::cli::failure::usage;
 use crate::cli::output::{cannot_write, describe, existing, print, say};
 
@@ -60,11 +61,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     }
     let layout = Layout::new(&disk.options)?;
     let existing = existing(matches);
-    if let Ok(found) = fs::metadata(file) {
-        if disk.overlay.iter().any(|image| image.is_file(&found)) {
-            bail!("{file:?} is in the chain of {overlay:?}; give another path");
-        }
-    }
+    check_outside(file, overlay, &disk.overlay)?;
     let what = describe(layout.header());
     match create_file(file, &layout, existing) {
         // Another process may have written it just now.

@@ -1,6 +1,5 @@
 //! `qcow2-overlay convert`
 
-use std::fs;
 use std::io::{self, Cursor, IsTerminal, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -12,11 +11,11 @@ use qcow2_overlay::{
 };
 
 use crate::cli::arguments::{self, flag, format, format_of, option_list, path_of};
-use crate::cli::backing::{check_stands_alone, Backing};
+use crate::cli::backing::{check_outside, check_stands_alone, Backing};
 use crate::cli::failure::usage;
 use crate::cli::neutral::neutral;
 use crate::cli::option_help::OPTIONS_HELP;
-use crate::cli::output::{cannot_write, describe_converted, existing, say};
+use crate::cli::output::{cannot_write, describe_converted, existing, say_written};
 use crate::cli::progress::Progress;
 
 const HELP: &str = "
@@ -83,14 +82,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         Some(backing) => backing.open(file, false)?,
         None => Vec::new(),
     };
-    if let Ok(found) = fs::metadata(file) {
-        if images.iter().any(|image| image.is_file(&found)) {
-            bail!(
-                "{file:?} is in the chain of {:?}; give another path",
-                request.source
-            );
-        }
-    }
+    check_outside(file, request.source, &images)?;
     let conversion = request.conversion(&base);
     let total = images.first().map(|image| image.virtual_size);
     let progress = matches
@@ -121,13 +113,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     if let Some(progress) = &progress {
         progress.finish(converted.virtual_size);
     }
-    match matches.get_flag("quiet") {
-        true => Ok(()),
-        false => say(
-            file,
-            &format!("Wrote {file:?}: {}\n", describe_converted(&converted)),
-        ),
-    }
+    say_written(matches, file, &describe_converted(&converted))
 }
 
 impl<'a> Request<'a> {

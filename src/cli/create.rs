@@ -15,7 +15,7 @@ use rustix::fs::{fcntl_getfl, fstat, OFlags};
 use crate::cli::arguments::{self, flag, path_of};
 use crate::cli::backing::{backing_path, check_is_new, check_stands_alone, size_over};
 use crate::cli::option_help::{OPTIONS_HELP, SIZE_HELP};
-use crate::cli::output::{describe, existing, say, write};
+use crate::cli::output::{describe, existing, say_written, write};
 use crate::cli::request::Request;
 
 const HELP: &str = "
@@ -79,13 +79,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             .context("standard output");
     }
     write(file, &layout, existing(matches))?;
-    match matches.get_flag("quiet") {
-        true => Ok(()),
-        false => say(
-            file,
-            &format!("Wrote {file:?}: {}\n", describe(layout.header())),
-        ),
-    }
+    say_written(matches, file, &describe(layout.header()))
 }
 
 /// Rust gives a program whose standard output is closed `/dev/null` instead, open for

@@ -80,27 +80,28 @@ pub struct Disk {
 
 /// Writes each disk to `NAME.qcow2` in `directory`.
 pub fn write_disks(directory: &Path, requests: &[Request]) -> Result<Vec<Disk>> {
+    let directory = fs::canonicalize(directory).with_context(|| format!("{directory:?}"))?;
     let write = |Request { name, overlay }: &Request| {
         let about = format!("disk {name}: {overlay:?}");
-        write_disk(directory, name, &about, FreshDisk::like(overlay))
+        write_disk(&directory, name, &about, FreshDisk::like(overlay))
     };
     requests.iter().map(write).collect()
 }
 
-/// Writes a disk, which errors are `about`, to `NAME.qcow2` in `directory`.
+/// Writes a disk, which errors are `about`, to `NAME.qcow2` in `directory`, an absolute path
+/// without symbolic links.
 pub fn write_disk(
     directory: &Path,
     name: &str,
     about: &str,
     fresh: io::Result<FreshDisk>,
 ) -> Result<Disk> {
-    let directory = fs::canonicalize(directory).with_context(|| format!("{directory:?}"))?;
-    let fresh = fresh.with_context(|| about.to_owned())?;
-    let layout = Layout::new(&fresh.options).with_context(|| about.to_owned())?;
+    let about = || about.to_owned();
+    let fresh = fresh.with_context(about)?;
+    let layout = Layout::new(&fresh.options).with_context(about)?;
     let path = directory.join(format!("{name}.qcow2"));
     let version = layout.header().version;
-    let blockdev = blockdev(name, &path, version, &fresh.beneath);
-    let blockdev = blockdev.with_context(|| about.to_owned())?;
+    let blockdev = blockdev(name, &path, version, &fresh.beneath).with_context(about)?;
     output::write(&path, &layout, Existing::Keep)?;
     Ok(Disk {
         name: name.to_owned(),

@@ -63,6 +63,14 @@ pub fn cannot_write(file: &Path, error: io::Error) -> anyhow::Error {
     }
 }
 
+/// Says what was written to `file`, unless `-q` was given.
+pub fn say_written(matches: &ArgMatches, file: &Path, what: &str) -> Result<()> {
+    match matches.get_flag("quiet") {
+        true => Ok(()),
+        false => say(file, &format!("Wrote {file:?}: {what}\n")),
+    }
+}
+
 /// Prints what was done, which was to write `file`; an error leaves no file.
 pub fn say(file: &Path, text: &str) -> Result<()> {
     print(text).inspect_err(|_| {

@@ -1,6 +1,7 @@
 //! `qcow2-overlay provision`: an image with what a command writes to a disk.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
@@ -9,7 +10,9 @@ use std::process::ExitStatus;
 
 use anyhow::{anyhow, bail, Context, Result};
 use clap::{ArgMatches, Command};
-use qcow2_overlay::{chain, check_target, Conversion, Error, Format, FreshDisk, ImageInfo, Source};
+use qcow2_overlay::{
+    chain, check_target, directory_of, Conversion, Error, Format, FreshDisk, ImageInfo, Source,
+};
 use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of, either, option_list, path_of, size_of};
@@ -18,7 +21,7 @@ use crate::cli::child::{cannot_run, Waiter};
 use crate::cli::disks::write_disk;
 use crate::cli::failure::{usage, Failure};
 use crate::cli::option_help::{OPTIONS_HELP, SIZE_HELP};
-use crate::cli::output::{cannot_write, describe_converted, existing, say};
+use crate::cli::output::{cannot_write, describe_converted, existing, say_written};
 
 /// The name of the disk.
 const DISK: &str = "DISK";
@@ -111,22 +114,17 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let converted = conversion
         .write_file(file, existing, Source::Images(images), &base, &|_| ())
         .map_err(|error| cannot_write(file, error))?;
-    match matches.get_flag("quiet") {
-        true => Ok(()),
-        false => say(
-            file,
-            &format!("Wrote {file:?}: {}\n", describe_converted(&converted)),
-        ),
-    }
+    say_written(matches, file, &describe_converted(&converted))
 }
 
 /// A hidden directory on the file system that the image will be on. It is removed, with all
 /// that is in it, when it is dropped.
 fn directory_beside(file: &Path) -> Result<TempDir> {
-    let parent = file.parent().filter(|parent| *parent != Path::new(""));
-    let made = tempfile::Builder::new()
-        .prefix(".qcow2-overlay-")
-        .tempdir_in(parent.unwrap_or(Path::new(".")));
+    let made = fs::canonicalize(directory_of(file)).and_then(|parent| {
+        tempfile::Builder::new()
+            .prefix(".qcow2-overlay-")
+            .tempdir_in(parent)
+    });
     made.with_context(|| format!("cannot make a directory beside {file:?}"))
 }
 

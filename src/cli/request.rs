@@ -1,14 +1,13 @@
 //! The arguments of `create`, checked before any file is opened.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ArgMatches;
 use qcow2_overlay::{Format, OptionList};
 
-use crate::cli::arguments::{either, format_of, option_list, size_of};
+use crate::cli::arguments::{backing_of, either, option_list, size_of};
 use crate::cli::failure::usage;
 
 /// The arguments of `create` in their own types.
@@ -26,15 +25,13 @@ pub struct Request {
 
 impl Request {
     pub fn new(matches: &ArgMatches) -> Result<Self> {
-        let list = option_list(matches)?;
-        let size = size_of(matches)?;
-        let format = format_of(matches, "backing-format")?;
-        let backing = matches.get_one::<OsString>("backing").cloned();
-        let in_list = list.backing_file.clone().map(OsString::from_vec);
+        let mut list = option_list(matches)?;
+        let size = either(size_of(matches)?, list.size, "SIZE and -o size")?;
+        let (backing, format) = backing_of(matches, "-b", &mut list)?;
         let request = Request {
-            size: either(size, list.size, "SIZE and -o size")?,
-            backing: either(backing, in_list, "-b and -o backing_file")?,
-            format: either(format, list.backing_format, "-F and -o backing_fmt")?,
+            size,
+            backing,
+            format,
             record_format: !matches.get_flag("no-backing-format"),
             probe: matches.get_one::<PathBuf>("probe").cloned(),
             standalone: matches.get_flag("standalone"),

@@ -48,10 +48,7 @@ pub(crate) fn write_file<T>(
     write: impl FnOnce(&File) -> io::Result<T>,
 ) -> io::Result<T> {
     check_target(path, existing)?;
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let directory = directory_of(path);
     let mut temporary = tempfile::Builder::new();
     temporary.prefix(".qcow2-overlay-");
     if let Ok(file) = open_nameless(directory) {
@@ -80,6 +77,14 @@ pub(crate) fn write_file<T>(
         }
     }
     Ok(written)
+}
+
+/// The directory that the file at `path` is in, as far as the path says.
+pub fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 #[cfg(target_os = "linux")]

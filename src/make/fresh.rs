@@ -52,7 +52,7 @@ impl FreshDisk {
         let header = top.header.as_ref().ok_or(Error::NotQcow2)?;
         let options = Options::like(header);
         let own = usize::from(!top.has_data()?);
-        Self::on(&images[own..], options, images.clone())
+        Self::on(images, own, options)
     }
 
     /// An empty disk with `options` that is backed by `base`, a chain of which the topmost
@@ -63,10 +63,12 @@ impl FreshDisk {
     /// As of [`like`](Self::like).
     pub fn backed_by(base: &[ImageInfo], options: Options) -> io::Result<Self> {
         check_usable(base)?;
-        Self::on(base, options, base.to_vec())
+        Self::on(base.to_vec(), 0, options)
     }
 
-    fn on(base: &[ImageInfo], options: Options, overlay: Vec<ImageInfo>) -> io::Result<Self> {
+    /// A disk that is backed by `overlay`, but for the `own` first images of that.
+    fn on(overlay: Vec<ImageInfo>, own: usize, options: Options) -> io::Result<Self> {
+        let base = &overlay[own..];
         if base.is_empty() {
             return Ok(FreshDisk {
                 options,
