@@ -8,10 +8,10 @@ _TOOLS = {
 }
 
 # Where tests and actions find them: the PATH of Bazel 9, whatever that of its caller is,
-# and /usr/sbin, which tests/linux adds.
+# and /usr/sbin, which tests/vm/linux adds.
 _PATH = ["/bin", "/usr/bin", "/usr/local/bin", "/usr/sbin"]
 
-# What a guest of tests/linux boots with, in a kernel that comes without modules.
+# What a guest of tests/vm/linux boots with, in a kernel that comes without modules.
 _DRIVERS = ["/8250.ko", "/ext4.ko", "/nvme.ko"]
 
 def _find_kernel(repository_ctx):

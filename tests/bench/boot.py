@@ -1,4 +1,4 @@
-"""The boot of the Linux node of tests/linux, and work in it, on disks of several kinds."""
+"""The boot of the Linux node of tests/vm/linux, and work in it, on disks of several kinds."""
 
 import os
 import time

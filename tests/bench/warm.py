@@ -1,4 +1,4 @@
-"""The node of tests/linux from a saved state: to make that, to boot and to start from it in turn."""
+"""The node of tests/vm/linux from a saved state: to make that, to boot and to start from it in turn."""
 
 import gzip
 import hashlib

@@ -1,0 +1,109 @@
+//! The same content and options give the same image, whatever the source and the machine are.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use qcow2_overlay::{chain, Conversion, Existing, Format, OptionList, Source};
+
+use crate::common::{tool, Dir, Run};
+use crate::convert::{data, disk};
+
+/// Writes `disk` to a file in which those zeros are holes for which `is_hole` says so, by
+/// their offset.
+fn write_with_holes(path: &Path, disk: &[u8], is_hole: impl Fn(usize) -> bool) {
+    let file = File::create(path).expect("create");
+    file.set_len(disk.len() as u64).expect("set length");
+    for (index, block) in disk.chunks(4096).enumerate() {
+        let is_zero = block.iter().all(|byte| *byte == 0);
+        if !(is_zero && is_hole(index * 4096)) {
+            file.write_all_at(block, index as u64 * 4096)
+                .expect("write");
+        }
+    }
+}
+
+#[test]
+fn holes_file_systems_and_formats_do_not_matter() {
+    let disk = disk();
+    let dir = Dir::new();
+    let mut elsewhere = vec![dir.path(".")];
+    // Another file system, where there is one.
+    let memory = tempfile::TempDir::new_in("/dev/shm").ok();
+    elsewhere.extend(memory.as_ref().map(|it| it.path().to_owned()));
+    for options in ["cluster_size=64K", "extended_l2=on"] {
+        let mut results = Vec::new();
+        for place in &elsewhere {
+            for (name, is_hole) in [
+                ("no-hole", (|_| false) as fn(usize) -> bool),
+                ("holes", |_| true),
+                ("every-other", |offset| offset / 4096 % 2 == 0),
+                ("end", |offset| offset > 2 << 20),
+            ] {
+                write_with_holes(&place.join("source"), &disk, is_hole);
+                for format in ["raw", "qcow2"] {
+                    let from = match format {
+                        "raw" => place.join("source"),
+                        _ => place.join("last-result"),
+                    };
+                    let to = place.join("result");
+                    let mut command = dir.command(tool());
+                    command.args(["convert", "-q", "--force", "-f", format]);
+                    command.args(["-o", options]);
+                    Run::of(command.arg(from).arg(&to)).ok();
+                    results.push((format!("{name} {format}"), fs::read(&to).expect("read")));
+                    fs::rename(&to, place.join("last-result")).expect("rename");
+                }
+            }
+        }
+        for (name, result) in &results {
+            assert!(*result == results[0].1, "{options} {name} in {elsewhere:?}");
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_matter() {
+    let dir = Dir::new();
+    dir.write("disk.raw", &[data(3 << 20), disk()].concat());
+    dir.write("base.raw", &data(4 << 20));
+    for options in ["cluster_size=4K", "extended_l2=on"] {
+        for base in [false, true] {
+            let mut list = OptionList::default();
+            list.add(options.as_bytes()).expect("options");
+            let options = match base {
+                true => list.options(0).backing("base.raw", Some(Format::Raw)),
+                false => list.options(0),
+            };
+            let base = match base {
+                true => chain(&dir.path("base.raw"), None).expect("a chain"),
+                false => Vec::new(),
+            };
+            let mut results = Vec::new();
+            for threads in [1, 2, 3, 4] {
+                let conversion = Conversion {
+                    threads,
+                    ..Conversion::to_qcow2(options.clone())
+                };
+                let source = Source::Images(chain(&dir.path("disk.raw"), None).expect("a chain"));
+                let path = dir.path("result");
+                conversion
+                    .write_file(&path, Existing::Replace, source, &base, &|_| ())
+                    .expect("a conversion");
+                results.push(dir.read("result"));
+            }
+            assert!(results.iter().all(|result| *result == results[0]));
+        }
+    }
+}
+
+#[test]
+fn the_number_of_processors_does_not_matter() {
+    let dir = Dir::new();
+    dir.write("disk.raw", &[data(2 << 20), disk()].concat());
+    dir.tool("convert -q disk.raw many").ok();
+    let mut command = dir.command("taskset");
+    command.args(["-c", "0"]).arg(tool());
+    Run::of(command.args(["convert", "-q", "disk.raw", "one"])).ok();
+    assert!(dir.read("one") == dir.read("many"));
+}

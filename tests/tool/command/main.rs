@@ -1,0 +1,24 @@
+//! The tool and the library, without QEMU.
+
+mod base_mistakes;
+mod changed_source;
+mod clone;
+mod common;
+mod convert;
+mod convert_canonical;
+mod convert_mistakes;
+mod corrupt_data;
+mod create;
+mod create_mistakes;
+mod exec;
+mod fit;
+mod floors;
+mod info;
+mod keep;
+mod output_mistakes;
+mod provision;
+mod provision_mistakes;
+mod reference;
+mod runner;
+mod signals;
+mod stale;
