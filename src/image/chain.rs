@@ -9,12 +9,12 @@ use crate::format::image_format::Format;
 use crate::format::name::quoted;
 use crate::image::image_info::ImageInfo;
 
-/// The image at `path` and its backing chain, the topmost image first.
+/// Reads the image at `path` and its backing chain. Returns the topmost image first.
 ///
 /// # Errors
 ///
-/// As of [`ImageInfo::read`]; also when a backing file is missing, has a name that is not
-/// a file's, or is backed by itself. The message names the image whose base it is.
+/// Those of [`ImageInfo::read`]. Also fails if a backing file is missing, has a name that is
+/// not a file name, or is backed by itself. The message names the image that it backs.
 pub fn chain(path: &Path, format: Option<Format>) -> io::Result<Vec<ImageInfo>> {
     let mut images = vec![ImageInfo::read(path, format)?];
     loop {
@@ -37,7 +37,7 @@ pub fn chain(path: &Path, format: Option<Format>) -> io::Result<Vec<ImageInfo>> 
 }
 
 impl ImageInfo {
-    /// The format the header records for the backing file.
+    /// Returns the format that the header records for the backing file.
     fn backing_format(&self) -> io::Result<Option<Format>> {
         let name = self.header.as_ref().and_then(Header::backing_format);
         let format = name.map(|name| String::from_utf8_lossy(name).parse());
@@ -46,7 +46,7 @@ impl ImageInfo {
         })
     }
 
-    /// The backing file, if there is one.
+    /// Reads the backing file, if the image has one.
     fn base(&self) -> io::Result<Option<Self>> {
         let Some(path) = &self.backing_path else {
             return match self.header.as_ref().and_then(|h| h.backing_name.clone()) {

@@ -1,4 +1,4 @@
-//! Guest data: the content of the disk of an image and its backing chain.
+//! Reading guest data from an image and its backing chain.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::image::layer::{Layer, Part};
 use crate::image::probe::open;
 use crate::image::storage::{OpenFile, Storage};
 
-/// Reads the disk of an image, which is never written to. Many threads can share one.
+/// Reads the disk of an image, and never writes to it. Threads can share a reader.
 ///
 /// ```no_run
 /// use qcow2_overlay::{Content, DiskReader};
@@ -31,45 +31,47 @@ use crate::image::storage::{OpenFile, Storage};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct DiskReader<S = OpenFile> {
-    /// The topmost first.
+    /// The images of the chain, the topmost first.
     layers: Vec<Layer<S>>,
-    /// Where the images are, for messages.
+    /// The paths of the images, for messages; empty if they are unknown.
     paths: Vec<PathBuf>,
     decompressors: Mutex<Vec<Decompressor>>,
 }
 
-/// A part of a disk that is all of one kind.
+/// A part of a disk with content of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// What it is.
+    /// The kind of content.
     pub content: Content,
-    /// Bytes, one at least; what follows may be of the same kind.
+    /// Length in bytes, at least 1. The next extent may be of the same kind.
     pub length: u64,
 }
 
-/// What a part of a disk is.
+/// The content of a part of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// In none of the images that were asked about.
+    /// None of the images that were searched has it.
     Beneath,
     /// Zeros that take no space.
     Zero,
     /// Data, which may be zeros too.
     Data {
-        /// The image that has it, 0 being the topmost.
+        /// The image that has it; 0 is the topmost.
         image: usize,
-        /// Where it is in the file, in bytes, unless it is compressed.
+        /// Its offset in the file in bytes, unless it is compressed.
         offset: Option<u64>,
     },
 }
 
 impl DiskReader {
-    /// Opens the image at `path` and its backing chain; without `format` it is detected.
+    /// Opens the image at `path` and its backing chain. Without `format`, the format of the
+    /// image is detected.
     ///
     /// # Errors
     ///
-    /// As of [`chain`], and [`Error::Encrypted`](crate::Error::Encrypted) or [`Error::ExternalData`](crate::Error::ExternalData) for an image
-    /// whose data cannot be read here. The message names the image.
+    /// Those of [`chain`]; [`Error::Encrypted`](crate::Error::Encrypted) or
+    /// [`Error::ExternalData`](crate::Error::ExternalData) for an image whose data cannot be
+    /// read here. The message names the image.
     pub fn open(path: &Path, format: Option<Format>) -> io::Result<Self> {
         Self::of(&chain(path, format)?)
     }
@@ -78,7 +80,7 @@ impl DiskReader {
     ///
     /// # Errors
     ///
-    /// As of [`open`](Self::open), and when another file has the name of one by now.
+    /// Those of [`open`](Self::open). Also fails if an image has been replaced by another file.
     pub fn of(images: &[ImageInfo]) -> io::Result<Self> {
         let mut layers = Vec::new();
         for image in images {
@@ -98,12 +100,12 @@ impl DiskReader {
 }
 
 impl<S: Storage> DiskReader<S> {
-    /// Reads what is in `images`, the topmost first: a raw image, or with a header, which
-    /// must be the one it has, a qcow2 image.
+    /// Opens `images`, the topmost first. An image that is given with its header is a qcow2
+    /// image; the others are raw.
     ///
     /// # Errors
     ///
-    /// As of [`DiskReader::open`].
+    /// Those of [`DiskReader::open`].
     pub fn new<'a>(images: impl IntoIterator<Item = (S, Option<&'a Header>)>) -> io::Result<Self> {
         Self::of_layers(images, Vec::new())
     }
@@ -129,18 +131,18 @@ impl<S: Storage> DiskReader<S> {
         }
     }
 
-    /// Size of the disk in bytes, a multiple of 512.
+    /// Returns the size of the disk in bytes, a multiple of 512.
     pub fn virtual_size(&self) -> u64 {
         self.layers[0].virtual_size
     }
 
-    /// How many images there are.
+    /// Returns the number of images in the chain.
     pub fn depth(&self) -> usize {
         self.layers.len()
     }
 
-    /// Bytes in the largest cluster of all images; 0 if they are raw. What is read in parts
-    /// of this size, from multiples of it on, is decompressed once.
+    /// Returns the largest cluster size of the images in bytes, or 0 if all are raw. Aligned
+    /// reads of this size decompress each cluster only once.
     pub fn largest_cluster(&self) -> u64 {
         let sizes = self.layers.iter().filter_map(Layer::cluster_size);
         sizes.max().unwrap_or(0)
@@ -150,15 +152,16 @@ impl<S: Storage> DiskReader<S> {
         &self.layers[image].storage
     }
 
-    /// What the part of the disk that starts at `offset` is, as far as the `depth` topmost
-    /// images tell. Tables are read, but no data. Behind the end of an image that is
-    /// smaller than the one above there are zeros.
+    /// Returns the extent of the disk that starts at `offset`, as the `depth` topmost images
+    /// define it. It reads tables, but no data. An image that is smaller than the one above
+    /// it reads as zeros beyond its end.
     ///
     /// # Errors
     ///
-    /// When `offset` is not on the disk; what the system says; [`Error::Corrupt`](crate::Error::Corrupt) for an
-    /// entry of a table that has no meaning, [`Error::Truncated`](crate::Error::Truncated) for a table or a cluster
-    /// that is behind the end of the file, where QEMU takes zeros for granted.
+    /// Fails if `offset` is beyond the end of the disk, and with errors of the file system.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if a table entry is invalid,
+    /// [`Error::Truncated`](crate::Error::Truncated) if a table or a cluster is beyond the
+    /// end of the file, where QEMU reads zeros.
     pub fn extent(&self, offset: u64, depth: usize) -> io::Result<Extent> {
         let (place, image, length) = self.part(offset, depth, Layer::part)?;
         let data = |offset| Content::Data { image, offset };
@@ -171,11 +174,12 @@ impl<S: Storage> DiskReader<S> {
         Ok(Extent { content, length })
     }
 
-    /// Fills `buffer` with what is at `offset` of the disk.
+    /// Fills `buffer` with the content of the disk at `offset`.
     ///
     /// # Errors
     ///
-    /// As of [`extent`](Self::extent), for any part of the range; [`Error::CompressedCluster`](crate::Error::CompressedCluster).
+    /// Those of [`extent`](Self::extent) for any part of the range, and
+    /// [`Error::CompressedCluster`](crate::Error::CompressedCluster).
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let mut done = 0;
         while done < buffer.len() {
@@ -198,7 +202,8 @@ impl<S: Storage> DiskReader<S> {
         Ok(())
     }
 
-    /// Where the content at `offset` is, in which image, and for how many bytes.
+    /// Finds the content at `offset`. Returns its place, the index of its image, and its
+    /// length in bytes.
     fn part(
         &self,
         offset: u64,
@@ -229,7 +234,8 @@ impl<S: Storage> DiskReader<S> {
         Ok((place, depth, length))
     }
 
-    /// Fills `part`, which is in one compressed cluster, with what is at `offset` of the disk.
+    /// Fills `part` with the content of the disk at `offset`, all of it in one compressed
+    /// cluster.
     fn read_compressed(
         &self,
         image: usize,
@@ -262,7 +268,7 @@ impl<S: Storage> DiskReader<S> {
         Ok(())
     }
 
-    /// Says in which image of a chain something is wrong.
+    /// Adds the path of an image to its error, unless it is the topmost image.
     fn in_image(&self, image: usize, error: io::Error) -> io::Error {
         match self.paths.get(image) {
             Some(path) if image > 0 => {

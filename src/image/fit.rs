@@ -6,15 +6,16 @@ use crate::format::image_format::Format;
 use crate::image::image_info::ImageInfo;
 use crate::image::probe::{check_raw, open};
 
-/// Checks what the overlays of a chain record of their backing files, the topmost first. An
-/// overlay can be made without opening its base, so the record can be wrong.
+/// Checks that the images of `chain`, the topmost first, have the formats and sizes that the
+/// overlays above them assume. An overlay can be created without opening its base, so these
+/// can be wrong.
 ///
 /// # Errors
 ///
-/// An [`Error`](crate::Error) in an [`io::Error`] if the content of an image contradicts
-/// its format; and if an overlay is smaller than its base and has no data of its own, so
-/// that nothing but its making can have cut the disk. (One that holds data was used with
-/// this size, or shrunk by `qemu-img resize --shrink`.)
+/// An [`Error`](crate::Error) in an [`io::Error`] if the content of an image contradicts its
+/// format. Also fails if an overlay is smaller than its base and has no data of its own: it
+/// was created too small. (An overlay with data was used with this size, or shrunk by
+/// `qemu-img resize --shrink`.)
 pub fn check_fit(chain: &[ImageInfo]) -> io::Result<()> {
     if let Some(top) = chain.first() {
         check_content(top)?;
@@ -43,7 +44,7 @@ fn check_pair(image: &ImageInfo, base: &ImageInfo) -> io::Result<()> {
     Ok(())
 }
 
-/// A qcow2 image has been read as one.
+/// Checks that a raw image is raw. The header of a qcow2 image has been read already.
 fn check_content(image: &ImageInfo) -> io::Result<()> {
     match image.format {
         Format::Raw => check_raw(&mut open(&image.path)?),

@@ -16,12 +16,12 @@ use crate::format::stamp::Stamp;
 use crate::image::lock;
 use crate::image::probe::{detect, open};
 
-/// What can be said of an image without reading its data.
+/// A description of an image, read without its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageInfo {
-    /// As given, or as resolved from the image above.
+    /// The path as given, or as resolved from the image above.
     pub path: PathBuf,
-    /// As recorded in the image above, else as the content says.
+    /// The format as given or as recorded in the image above, else as detected.
     pub format: Format,
     /// Size of the disk in bytes.
     pub virtual_size: u64,
@@ -31,25 +31,25 @@ pub struct ImageInfo {
     pub disk_usage: u64,
     /// Whether it is a block device, and not a regular file.
     pub is_block_device: bool,
-    /// Of a qcow2 image.
+    /// The header of a qcow2 image.
     pub header: Option<Header>,
-    /// Where the backing file is, if there is one and its name is a file's.
+    /// The path of the backing file, if there is one and its name is a file name.
     pub backing_path: Option<PathBuf>,
-    /// Device and inode, by which a loop shows.
+    /// Device and inode, which identify the file under any name.
     identity: (u64, u64),
-    /// Seconds and nanoseconds.
+    /// Modification time in seconds and nanoseconds.
     modified: (i64, i64),
 }
 
 impl ImageInfo {
-    /// Reads the image at `path`; without `format` the content decides.
+    /// Reads the image at `path`. Without `format`, the format is detected from the content.
     ///
     /// # Errors
     ///
-    /// What the system says, that `path` is neither a file nor a block device, or an
-    /// [`Error`](crate::Error) in an [`io::Error`]: an image of another format, a corrupt or
-    /// truncated qcow2 image. What QEMU would not open is an error, and also a table
-    /// that ends behind the end of the file, where QEMU takes zeros for granted.
+    /// Fails with errors of the file system, if `path` is neither a file nor a block device,
+    /// and with an [`Error`](crate::Error) in an [`io::Error`] for an image of another format
+    /// and for a corrupt or truncated qcow2 image. An image that QEMU would not open is an
+    /// error. So is a table that extends beyond the end of the file, where QEMU reads zeros.
     pub fn read(path: &Path, format: Option<Format>) -> io::Result<Self> {
         let mut file = open(path)?;
         let metadata = file.metadata()?;
@@ -87,13 +87,13 @@ impl ImageInfo {
         Ok(info)
     }
 
-    /// Whether the image holds anything of its own that a new one like it would lack:
-    /// an allocated L2 table, an internal snapshot, encryption, an external data file.
-    /// A raw image always does.
+    /// Returns whether the image holds anything that a new image like it would lack: an
+    /// allocated L2 table, an internal snapshot, encryption, an external data file. A raw
+    /// image always does.
     ///
     /// # Errors
     ///
-    /// What reading the L1 table gives.
+    /// Those of reading the L1 table.
     pub fn has_data(&self) -> io::Result<bool> {
         let Some(header) = &self.header else {
             return Ok(true);
@@ -117,11 +117,11 @@ impl ImageInfo {
         Ok(false)
     }
 
-    /// The internal snapshots; a raw image has none.
+    /// Reads the internal snapshots; a raw image has none.
     ///
     /// # Errors
     ///
-    /// As of [`Snapshot::read_all`].
+    /// Those of [`Snapshot::read_all`].
     pub fn snapshots(&self) -> io::Result<Vec<Snapshot>> {
         match &self.header {
             Some(header) => Snapshot::read_all(&mut open(&self.path)?, header),
@@ -129,11 +129,11 @@ impl ImageInfo {
         }
     }
 
-    /// The persistent bitmaps; a raw image has none.
+    /// Reads the persistent bitmaps; a raw image has none.
     ///
     /// # Errors
     ///
-    /// As of [`Bitmap::read_all`].
+    /// Those of [`Bitmap::read_all`].
     pub fn bitmaps(&self) -> io::Result<Vec<Bitmap>> {
         match &self.header {
             Some(header) => Bitmap::read_all(&mut open(&self.path)?, header),
@@ -141,14 +141,14 @@ impl ImageInfo {
         }
     }
 
-    /// Whether a QEMU, such as a running virtual machine, has the file open for
-    /// writing. An overlay of it cannot be opened then.
+    /// Returns whether a QEMU, such as a running virtual machine, may write to the file. An
+    /// overlay of it cannot be opened then.
     pub(crate) fn is_written(&self) -> io::Result<bool> {
         Ok(lock::is_written(&open(&self.path)?))
     }
 
-    /// Whether somebody, a QEMU or another process, has the file open to write to it, as far
-    /// as the system tells.
+    /// Returns whether a QEMU has the file open, or another process has it open for writing,
+    /// as far as the system can tell.
     ///
     /// # Errors
     ///
@@ -158,7 +158,7 @@ impl ImageInfo {
         Ok(lock::is_in_use(&file) || lock::is_open_for_writing(&file))
     }
 
-    /// What identifies the file as it is now.
+    /// Returns the length and the modification time that the file had when it was read.
     pub fn stamp(&self) -> Stamp {
         let (seconds, nanoseconds) = self.modified;
         Stamp {
@@ -168,7 +168,7 @@ impl ImageInfo {
         }
     }
 
-    /// Whether `file`, which this was read from, still has its length and time.
+    /// Returns whether `file`, which this was read from, still has that length and time.
     pub(crate) fn is_unchanged(&self, file: &File) -> io::Result<bool> {
         let metadata = file.metadata()?;
         let length = match self.is_block_device {
@@ -178,12 +178,12 @@ impl ImageInfo {
         Ok(length == self.file_length && modified(&metadata) == self.modified)
     }
 
-    /// Whether this is the same file as `other`, under whatever name.
+    /// Returns whether this is the same file as `other`, under any name.
     pub(crate) fn is_same_file(&self, other: &Self) -> bool {
         self.identity == other.identity
     }
 
-    /// Whether this is the file with `metadata`, under whatever name.
+    /// Returns whether this is the file with `metadata`, under any name.
     pub fn is_file(&self, metadata: &Metadata) -> bool {
         self.identity == identity(metadata)
     }

@@ -1,4 +1,4 @@
-//! One image of a chain, and where the content of its disk is stored.
+//! One image of a chain, and where it stores the content of its disk.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,24 +12,24 @@ use crate::format::mapping::{Mapping, Place};
 use crate::format::size::SECTOR;
 use crate::image::storage::Storage;
 
-/// Bytes of a table that are read and kept at once; less where a cluster is smaller.
+/// Bytes of a table that are read and cached at once; fewer if a cluster is smaller.
 const SLICE: u64 = 4096;
-/// Slices that are kept.
+/// The most slices that are cached.
 const MAX_SLICES: usize = 32;
 
 /// A raw or qcow2 image without its backing chain.
 pub(crate) struct Layer<S> {
     pub storage: S,
     pub virtual_size: u64,
-    /// Of a qcow2 image.
+    /// The tables of a qcow2 image.
     tables: Option<Tables>,
 }
 
-/// The part of an image that starts at some byte of the disk and is in one place.
+/// A part of the disk that is stored in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     pub place: Place,
-    /// Bytes; what follows may be in the same place too.
+    /// Length in bytes. The next part may continue in the same place.
     pub length: u64,
 }
 
@@ -47,18 +47,18 @@ struct Tables {
     compression: u8,
     l1: Table,
     bytes_per_l2: u64,
-    /// By their offset in the file and their length: in a corrupt image tables of different
-    /// lengths can begin at one place.
+    /// The cache. The key is offset and length, because tables of different lengths can begin
+    /// at the same offset in a corrupt image.
     slices: Mutex<Slices>,
 }
 
 impl<S: Storage> Layer<S> {
-    /// The raw image in `storage`, or with `header` the qcow2 image.
+    /// Opens the raw image in `storage`, or with `header` the qcow2 image.
     ///
     /// # Errors
     ///
     /// [`Error::Encrypted`] and [`Error::ExternalData`] for images whose data cannot be
-    /// read here, [`Error::Truncated`] for one without its L1 table.
+    /// read here, [`Error::Truncated`] if the file ends before its L1 or refcount table does.
     pub fn new(storage: S, header: Option<&Header>) -> Result<Self, Error> {
         let Some(header) = header else {
             return Ok(Layer {
@@ -93,22 +93,22 @@ impl<S: Storage> Layer<S> {
         })
     }
 
-    /// Bytes in a cluster of a qcow2 image.
+    /// Returns the cluster size of a qcow2 image in bytes.
     pub fn cluster_size(&self) -> Option<u64> {
         self.tables.as_ref().map(|t| t.mapping.cluster_size())
     }
 
-    /// How its compressed clusters are compressed: 0 zlib, 1 zstd.
+    /// Returns how clusters are compressed: 0 for zlib, 1 for zstd.
     pub fn compression(&self) -> u8 {
         self.tables.as_ref().map_or(0, |t| t.compression)
     }
 
-    /// Where the content from `offset` on is, which is below the virtual size.
+    /// Finds where the content at `offset` is stored. `offset` must be below the virtual size.
     pub fn part(&self, offset: u64) -> io::Result<Part> {
         let length = self.virtual_size - offset;
         let part = match &self.tables {
             Some(tables) => tables.part(&self.storage, offset)?,
-            // The rest of the last sector is behind the end of the file.
+            // The last sector can extend beyond the end of the file.
             None if offset >= self.storage.length() => Part {
                 place: Place::Zero,
                 length,
@@ -128,8 +128,8 @@ impl<S: Storage> Layer<S> {
         Ok(part.at_most(length))
     }
 
-    /// As [`part`](Self::part), for one who reads it anyway: the holes of a raw image, which
-    /// cost a question to the file system, count as data.
+    /// Like [`part`](Self::part), for a caller that reads the content anyway: it takes the
+    /// holes of a raw image for data, because finding them costs a system call.
     pub fn part_to_read(&self, offset: u64) -> io::Result<Part> {
         match &self.tables {
             Some(_) => self.part(offset),
@@ -191,15 +191,15 @@ impl Tables {
                 (Some(part), Ok(place)) if place == part.place.behind(part.length) => {
                     part.length += unit_size;
                 }
-                // What is corrupt is an error when it is asked for.
+                // A corrupt entry is an error when its own offset is asked for.
                 (Some(_), _) => break,
             }
         }
         Ok(part.expect("a slice begins with the entry that was asked for"))
     }
 
-    /// Checks that what is said to be in the file begins in it. The last cluster of a file
-    /// can be cut off: QEMU and others leave zeros at its end unwritten.
+    /// Checks that a cluster begins within the file. The last cluster of a file can be cut
+    /// short: QEMU and others do not write the zeros at its end.
     fn check(&self, place: Place, length: u64) -> Result<Place, Error> {
         let start = match place {
             Place::At(offset) => offset,
@@ -210,14 +210,14 @@ impl Tables {
         Ok(place)
     }
 
-    /// The entries of a table from byte `position` of it on: one at least.
+    /// Returns the entries of a table from byte `position` on, at least one.
     fn slice(&self, storage: &impl Storage, table: &Table, position: u64) -> io::Result<Slice> {
         let start = position / SLICE * SLICE;
         let offset = table.start.saturating_add(start);
         let skipped = (position - start) as usize;
         let length = SLICE.min(table.length - start);
         let kept = |slices: &Slices| slices.get(&(offset, length)).cloned();
-        // A thread that panics leaves the map as it is.
+        // A thread that panics leaves the map intact.
         let lock = || self.slices.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = kept(&lock()) {
             return Ok(Slice { bytes, skipped });
@@ -244,7 +244,7 @@ struct Table {
 
 type Slices = HashMap<(u64, u64), Arc<Vec<u8>>>;
 
-/// Bytes of a table, of which some are skipped.
+/// Bytes of a table. The first `skipped` of them are hidden.
 struct Slice {
     bytes: Arc<Vec<u8>>,
     skipped: usize,

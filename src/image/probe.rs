@@ -1,4 +1,4 @@
-//! Opening files that can hold an image, and telling its format from the first bytes.
+//! Opening image files, and detecting their format from the first bytes.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -8,8 +8,8 @@ use crate::format::error::Error;
 use crate::format::image_format::{Format, DMG, LUKS};
 use crate::format::size::SECTOR;
 
-/// Opens what can hold an image; a named pipe would block, a directory makes
-/// obscure errors later.
+/// Opens a regular file or a block device. A named pipe would block, and a directory would
+/// cause obscure errors later.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::FileTypeExt;
 
@@ -24,11 +24,11 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     Err(io::Error::other(problem))
 }
 
-/// The format that the content of `file` says, which is that at `path`, and is left at
-/// its start.
+/// Detects the format of `file`, which is at `path`, from its content. Leaves it at its
+/// start.
 pub(crate) fn detect(file: &mut File, path: &Path) -> io::Result<Format> {
     match detect_start(&read_start(file)?)? {
-        // QEMU knows these by their name alone (`block/dmg.c`, `dmg_probe`).
+        // QEMU recognizes these by their name alone (`block/dmg.c`, `dmg_probe`).
         Format::Raw if path.extension().is_some_and(|end| end == "dmg") => {
             Err(Error::ForeignFormat(DMG).into())
         }
@@ -36,8 +36,8 @@ pub(crate) fn detect(file: &mut File, path: &Path) -> io::Result<Format> {
     }
 }
 
-/// Checks that the content of `file` can be that of a raw disk. LUKS can be: a guest
-/// that encrypts a whole disk begins it so.
+/// Checks that `file` can be a raw image. It can begin with a LUKS header: a guest writes
+/// that when it encrypts a whole disk.
 pub(crate) fn check_raw(file: &mut File) -> io::Result<()> {
     match magic(&read_start(file)?) {
         None | Some(LUKS) => Ok(()),
@@ -46,7 +46,7 @@ pub(crate) fn check_raw(file: &mut File) -> io::Result<()> {
     }
 }
 
-/// The format of an image that begins with `start`, its first 512 bytes.
+/// Returns the format of an image that begins with `start`, its first 512 bytes.
 ///
 /// # Errors
 ///
@@ -59,7 +59,7 @@ pub fn detect_start(start: &[u8]) -> Result<Format, Error> {
     }
 }
 
-/// The first bytes of `file`, which is left at its start.
+/// Reads the first 512 bytes of `file`, and leaves it at its start.
 fn read_start(file: &mut File) -> io::Result<Vec<u8>> {
     let mut start = Vec::new();
     file.take(SECTOR).read_to_end(&mut start)?;
@@ -67,7 +67,7 @@ fn read_start(file: &mut File) -> io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// The name of the format whose images begin like `start`.
+/// Returns the name of the format whose images begin like `start`; none means raw.
 fn magic(start: &[u8]) -> Option<&'static str> {
     let has = |offset: usize, magic: &[u8]| {
         let found = start.get(offset..offset + magic.len());
@@ -95,7 +95,7 @@ fn magic(start: &[u8]) -> Option<&'static str> {
     found.or_else(|| is_vmdk_descriptor(start).then_some("VMDK"))
 }
 
-/// Whether the first line that is neither blank nor a comment gives a version
+/// Returns whether the first line that is neither blank nor a comment gives a version
 /// (`block/vmdk.c`, `vmdk_probe`).
 fn is_vmdk_descriptor(start: &[u8]) -> bool {
     let mut lines = start.split_inclusive(|&byte| byte == b'\n');

@@ -6,29 +6,30 @@ use std::os::unix::fs::FileExt;
 
 /// The bytes of an image file, which many threads can read.
 pub trait Storage: Sync {
-    /// Bytes there are.
+    /// Returns the length in bytes.
     fn length(&self) -> u64;
 
-    /// Fills `buffer` with the bytes from `offset` on, and with zeros behind the last.
+    /// Fills `buffer` with the bytes from `offset` on, and with zeros beyond the end.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Those of the file system.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// Whether there may be data at `offset`, or a hole, and where that ends: behind
-    /// `offset`, and at most at [`length`](Self::length). Only to be asked below that.
+    /// Returns whether there may be data at `offset`, or a hole, and the offset at which it
+    /// ends. `offset` must be less than [`length`](Self::length); the end is greater than
+    /// `offset` and at most that length.
     fn data_at(&self, _offset: u64) -> (bool, u64) {
         (true, self.length())
     }
 
-    /// The file that the bytes are in.
+    /// Returns the file that has the bytes, if there is one.
     fn file(&self) -> Option<&File> {
         None
     }
 }
 
-/// A file that is open, and the length it had then.
+/// An open file, and the length it had when it was opened.
 #[derive(Debug)]
 pub struct OpenFile {
     pub file: File,
@@ -62,7 +63,7 @@ impl Storage for OpenFile {
         use rustix::fs::{seek, SeekFrom};
         use rustix::io::Errno;
 
-        // A file system without holes has one only at the end.
+        // A file system that does not support holes reports one at the end only.
         let found = match seek(&self.file, SeekFrom::Data(offset)) {
             Ok(data) if data > offset => return (false, data.min(self.length)),
             Ok(_) => seek(&self.file, SeekFrom::Hole(offset)),

@@ -11,8 +11,8 @@ use crate::image::record::Record;
 ///
 /// # Errors
 ///
-/// When a running QEMU may write to one of them, by the locks that it holds; when a
-/// [`Record`] does not match; as of [`check_fit`].
+/// Fails if the locks of a running QEMU show that it may write to one of them, if a
+/// [`Record`] does not match, and as [`check_fit`] does.
 pub(crate) fn check_usable(images: &[ImageInfo]) -> io::Result<()> {
     images.iter().try_for_each(check_not_written)?;
     for start in 0..images.len() {
