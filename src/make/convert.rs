@@ -1,4 +1,4 @@
-//! An image with the content of another disk.
+//! Conversion: writing a new image with the content of a disk.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -22,13 +22,14 @@ use crate::image::storage::{OpenFile, Storage};
 use crate::image::usable::{check_not_written, check_usable};
 use crate::make::file::{write_file, Existing};
 
-/// More threads do not pay: they wait for the disk and for the kernel.
+/// More threads are no faster: they wait for the disk and for the kernel.
 const MAX_THREADS: usize = 4;
 /// The unit in which a raw image is written.
 const RAW_UNIT: u64 = 64 << 10;
 
-/// Makes an image with the content of a disk. The same content and the same fields give the
-/// same bytes, whatever the source's format, layout and holes, and however many threads.
+/// Writes an image with the content of a disk. The same content and the same options and size
+/// give the same bytes, whatever the format, layout and holes of the source, and whatever the
+/// number of threads.
 ///
 /// ```no_run
 /// use qcow2_overlay::{chain, Conversion, Existing, Options, Source};
@@ -39,12 +40,12 @@ const RAW_UNIT: u64 = 64 << 10;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Conversion {
-    /// Options of a qcow2 image, but for the size; none for a raw one. With a backing file,
-    /// which is then given too, only what differs from that is recorded.
+    /// Options of a qcow2 image, except for its size; `None` for a raw image. If they name a
+    /// backing file, only what differs from it is written.
     pub options: Option<Options>,
     /// Size of the disk in bytes, rounded up to 512; by default that of the source.
     pub size: Option<u64>,
-    /// Threads that read and write.
+    /// Number of threads that read and write.
     pub threads: usize,
 }
 
@@ -56,17 +57,17 @@ pub enum Source<'a> {
     Stream(&'a mut (dyn Read + Send)),
 }
 
-/// What came of a conversion.
+/// The result of a conversion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Converted {
     /// Size of the disk in bytes.
     pub virtual_size: u64,
-    /// Of a qcow2 image.
+    /// The header of a qcow2 image.
     pub header: Option<Header>,
 }
 
 impl Conversion {
-    /// A conversion to a qcow2 image with `options`, as large as the source.
+    /// Returns a conversion to a qcow2 image with `options`, as large as the source.
     pub fn to_qcow2(options: Options) -> Self {
         Conversion {
             options: Some(options),
@@ -74,7 +75,7 @@ impl Conversion {
         }
     }
 
-    /// A conversion to a raw image, as large as the source.
+    /// Returns a conversion to a raw image, as large as the source.
     pub fn to_raw() -> Self {
         let threads = thread::available_parallelism();
         Conversion {
@@ -85,14 +86,14 @@ impl Conversion {
     }
 
     /// Writes the image to `path`, as [`create_file`](crate::create_file) does. `base` is the
-    /// chain of the backing file, the topmost image first, or empty. `progress` is told how
-    /// many bytes of the disk are done with.
+    /// chain of the backing file, the topmost image first, or empty. `progress` is called with
+    /// the number of bytes of the disk that are done.
     ///
     /// # Errors
     ///
-    /// Those of [`write_to`](Self::write_to) and of the file system; when an image is open in
-    /// a running QEMU that may write to it, does not match its backing file, or changes while
-    /// it is read. No file is left then.
+    /// Those of [`write_to`](Self::write_to) and of the file system. Also fails if a running
+    /// QEMU may write to an image, if an image does not match its backing file, and if an
+    /// image changes while it is read. No file is left behind.
     pub fn write_file(
         &self,
         path: &Path,
@@ -130,14 +131,14 @@ impl Conversion {
         })
     }
 
-    /// Writes the image to `output`, from any kind of storage. `base` is the disk of the
-    /// backing file.
+    /// Writes the content of `source` to `output`, from any kind of storage. `base` is the
+    /// disk of the backing file.
     ///
     /// # Errors
     ///
-    /// As of [`DiskReader::read_at`] and of `output`; [`Error`](crate::Error)s as of
-    /// [`Layout::new`](crate::Layout::new); when the size is less than that of the source
-    /// or of the base.
+    /// Those of [`DiskReader::read_at`], of `output` and of
+    /// [`Layout::new`](crate::Layout::new). Also fails if the size is less than that of the
+    /// source or of the base.
     pub fn write_to<S: Storage>(
         &self,
         output: &impl Output,
@@ -227,7 +228,7 @@ impl Conversion {
         })
     }
 
-    /// The most bytes that the result can have.
+    /// Returns the largest size that the new disk can have, in bytes.
     fn max_size(&self) -> u64 {
         match &self.options {
             Some(options) => max_virtual_size(options.cluster_size, options.extended_l2),
@@ -253,7 +254,7 @@ impl Conversion {
     }
 }
 
-/// As [`check_usable`]; but what is to be read as a raw disk can have any content.
+/// Checks the source as [`check_usable`] does, except that a raw disk can have any content.
 fn check_source(images: &[ImageInfo]) -> io::Result<()> {
     match images {
         [image] if image.format == Format::Raw => check_not_written(image),
@@ -261,13 +262,13 @@ fn check_source(images: &[ImageInfo]) -> io::Result<()> {
     }
 }
 
-/// [`Source`] with a disk that is open, and how many of its images the base is not made of.
+/// An open [`Source`]. The number says how many of the images are above those of the base.
 enum Opened<'a, S> {
     Disk(&'a DiskReader<S>, usize),
     Stream(&'a mut (dyn Read + Send)),
 }
 
-/// How many of `images` are above those of `base`, if they are backed by these.
+/// Returns how many of `images` are above those of `base`: all if `base` does not back them.
 fn own_depth(images: &[ImageInfo], base: &[ImageInfo]) -> usize {
     let Some(depth) = images.len().checked_sub(base.len()) else {
         return images.len();

@@ -1,4 +1,4 @@
-//! Image files that appear whole or not at all, with holes in place of zeros.
+//! Writing image files completely or not at all, with holes in place of zeros.
 
 use std::fs::File;
 use std::io;
@@ -13,35 +13,35 @@ use rustix::fs::{linkat, AtFlags, CWD};
 use crate::format::layout::Layout;
 use crate::image::lock;
 
-/// What to do with a file that has the name of the new image.
+/// What to do if the new image's file exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// Leave it and fail with [`io::ErrorKind::AlreadyExists`].
     Keep,
-    /// Put the new image in its place, in one step. What is not a regular file, is
-    /// write-protected (as Bazel's outputs are, even for root), or is open in a
-    /// running QEMU, as its locks tell, is left. A symbolic link is replaced itself,
-    /// not what it points to.
+    /// Replace it with the new image in one step. Fail if it is not a regular file, if it is
+    /// write-protected (as Bazel's outputs are; this holds for root too), or if the locks of
+    /// a running QEMU show that it is open. A symbolic link is replaced itself, not its
+    /// target.
     Replace,
 }
 
-/// Writes the image of `layout` to `path`. Zeros become holes: a few kilobytes on disk
-/// whatever the size.
+/// Writes the image of `layout` to `path`. Zeros become holes, so the file takes a few
+/// kilobytes on disk whatever its size.
 ///
-/// The file has no name until it is complete, so that a process that is killed leaves
-/// nothing. There are two exceptions: on a file system without nameless files it has
-/// a temporary name, and when it replaces another it has one for the time between two
-/// system calls. A file that replaces another is on the disk before it does.
+/// The file has no name until it is complete, so a process that is killed leaves nothing
+/// behind. There are two exceptions: on a file system without unnamed files it has a temporary
+/// name, and when it replaces a file it has one between two system calls. A file that replaces
+/// another is synced to disk first.
 ///
 /// # Errors
 ///
-/// Those of the file system, and as [`Existing`] says. Nothing is left behind then.
+/// Those of the file system and those of [`Existing`]. Nothing is left behind.
 pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Result<()> {
     write_file(path, existing, |file| write_sparse(file, layout))
 }
 
-/// Lets `write` fill the file at `path`, of which the same is true as of
-/// [`create_file`]'s; an error of `write` leaves nothing behind either.
+/// Creates a file at `path`, as [`create_file`] does, and lets `write` fill it. An error of
+/// `write` leaves nothing behind either.
 pub(crate) fn write_file<T>(
     path: &Path,
     existing: Existing,
@@ -51,7 +51,7 @@ pub(crate) fn write_file<T>(
     let directory = directory_of(path);
     let mut temporary = tempfile::Builder::new();
     temporary.prefix(".qcow2-overlay-");
-    if let Ok(file) = open_nameless(directory) {
+    if let Ok(file) = open_unnamed(directory) {
         let written = write(&file)?;
         match link(&file, path) {
             Err(error)
@@ -79,7 +79,7 @@ pub(crate) fn write_file<T>(
     Ok(written)
 }
 
-/// The directory that the file at `path` is in, as far as the path says.
+/// Returns the directory part of `path`, or `.` if it has none.
 pub fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -88,7 +88,7 @@ pub fn directory_of(path: &Path) -> &Path {
 }
 
 #[cfg(target_os = "linux")]
-fn open_nameless(directory: &Path) -> io::Result<File> {
+fn open_unnamed(directory: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
 
     File::options()
@@ -98,22 +98,22 @@ fn open_nameless(directory: &Path) -> io::Result<File> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_nameless(_directory: &Path) -> io::Result<File> {
+fn open_unnamed(_directory: &Path) -> io::Result<File> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Gives a nameless file the name `path`, which must be free, as open(2) advises.
+/// Gives an unnamed file the name `path`, which must not exist, as open(2) describes.
 fn link(file: &File, path: &Path) -> io::Result<()> {
-    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
-    Ok(linkat(CWD, nameless, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(linkat(CWD, unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
-/// Checks that what is at `path` now, if anything, may be replaced, as [`create_file`] does
+/// Checks that nothing is at `path`, or a file that may be replaced. [`create_file`] does this
 /// before it writes.
 ///
 /// # Errors
 ///
-/// As [`Existing`] says.
+/// Those of [`Existing`].
 pub fn check_target(path: &Path, existing: Existing) -> io::Result<()> {
     let Ok(found) = path.symlink_metadata() else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! A fresh writable disk like an overlay, and the images that back it.
+//! Fresh writable disks like an overlay, and the images that back them.
 
 use std::fs;
 use std::io;
@@ -13,8 +13,8 @@ use crate::image::chain::chain;
 use crate::image::image_info::ImageInfo;
 use crate::image::usable::check_usable;
 
-/// A disk that can be written wherever one likes, because it has the absolute path of
-/// its base. Nothing is ever opened for writing here.
+/// A disk that can be written to any path, because it stores the absolute path of its base.
+/// Making it opens nothing for writing.
 ///
 /// ```no_run
 /// use qcow2_overlay::{create_file, Existing, FreshDisk, Layout};
@@ -25,26 +25,27 @@ use crate::image::usable::check_usable;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreshDisk {
-    /// Those of the overlay, with the same base, or with the overlay itself as base if that
-    /// holds data of its own. They record a [`Stamp`] of each backing file.
+    /// The options of the overlay. The base is that of the overlay, or the overlay itself if
+    /// it holds data of its own. They record a [`Stamp`] of each backing file.
     pub options: Options,
     /// The images that back the disk, the nearest first, by absolute paths without symbolic
     /// links.
     pub beneath: Vec<ImageInfo>,
-    /// The overlay and its backing chain, as found by the path that was given.
+    /// The overlay and its backing chain, by the path that was given.
     pub overlay: Vec<ImageInfo>,
 }
 
 impl FreshDisk {
-    /// A disk like the qcow2 image at `overlay`.
+    /// Returns a disk like the qcow2 image at `overlay`.
     ///
     /// # Errors
     ///
-    /// Those of [`chain`]: the whole backing chain must exist. Also when a base has changed
-    /// since `overlay`, or a disk that backs it, was written and recorded that base; when an
-    /// image does not match its backing file, see [`check_fit`](crate::check_fit); when a
-    /// running QEMU may write to one of them, by the locks that it holds; and when the base
-    /// leads to other files by its real path than by the path it was found at.
+    /// Those of [`chain`]: the whole backing chain must exist. Also fails if
+    ///
+    /// - a base has changed since an image above it recorded it,
+    /// - an image does not match its backing file, see [`check_fit`](crate::check_fit),
+    /// - the locks of a running QEMU show that it may write to one of the images,
+    /// - the real path of the base leads to a different backing chain than its given path.
     pub fn like(overlay: &Path) -> io::Result<Self> {
         let images = chain(overlay, Some(Format::Qcow2)).map_err(say_what_is_needed)?;
         check_usable(&images)?;
@@ -55,18 +56,18 @@ impl FreshDisk {
         Self::on(images, own, options)
     }
 
-    /// An empty disk with `options` that is backed by `base`, a chain of which the topmost
-    /// image is the first.
+    /// Returns an empty disk with `options` that is backed by the chain `base`, the topmost
+    /// image first.
     ///
     /// # Errors
     ///
-    /// As of [`like`](Self::like).
+    /// Those of [`like`](Self::like).
     pub fn backed_by(base: &[ImageInfo], options: Options) -> io::Result<Self> {
         check_usable(base)?;
         Self::on(base.to_vec(), 0, options)
     }
 
-    /// A disk that is backed by `overlay`, but for the `own` first images of that.
+    /// Returns a disk that is backed by the images of `overlay` after the first `own`.
     fn on(overlay: Vec<ImageInfo>, own: usize, options: Options) -> io::Result<Self> {
         let base = &overlay[own..];
         if base.is_empty() {
@@ -87,7 +88,7 @@ impl FreshDisk {
     }
 }
 
-/// Says more of a raw image, or one of another format, where an overlay is needed.
+/// Explains what to give instead of an image that is not qcow2.
 fn say_what_is_needed(error: io::Error) -> io::Error {
     let inner = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
     match inner {
@@ -99,19 +100,19 @@ fn say_what_is_needed(error: io::Error) -> io::Error {
     }
 }
 
-/// The chain that starts at the real path of the first image, as a reader of the new
-/// disk will find it, if that consists of the same files.
+/// Reads the chain from the real path of its first image, as a reader of the new disk will,
+/// and checks that it consists of the same files.
 fn real_chain(images: &[ImageInfo]) -> io::Result<Vec<ImageInfo>> {
     let in_file = |path: &Path, e: io::Error| io::Error::new(e.kind(), format!("{path:?}: {e}"));
     let real_path = |path: &Path| fs::canonicalize(path).map_err(|e| in_file(path, e));
     let start = real_path(&images[0].path)?;
     let mut real = chain(&start, Some(images[0].format)).map_err(|e| in_file(&start, e))?;
-    // A chain that ended earlier or later would differ in an image above.
+    // If one chain were longer, an image above would differ already.
     for (image, given) in real.iter_mut().zip(images) {
         if !image.is_same_file(given) {
             return Err(io::Error::other(format!(
                 "its base is {:?} by the path given, but {:?} by its real path {start:?}; \
-                 symbolic links must not part an overlay from its base",
+                 symbolic links must not separate an overlay from its base",
                 given.path, image.path
             )));
         }

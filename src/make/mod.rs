@@ -1,4 +1,4 @@
-//! What the layers below are used for: new files, fresh disks and conversions.
+//! New image files, fresh disks and conversions.
 
 pub mod convert;
 pub mod file;

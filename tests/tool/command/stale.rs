@@ -179,7 +179,7 @@ fn a_disk_stands_on_the_files_its_reader_will_find() {
         1,
         &format!(
             "\"v2.qcow2\": its base is \"node.img\" by the path given, but {} by its real path \
-             {}; symbolic links must not part an overlay from its base",
+             {}; symbolic links must not separate an overlay from its base",
             real(&dir, "real/node.img"),
             real(&dir, "real/v1.qcow2"),
         ),
