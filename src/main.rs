@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line whatever a file or a library puts into its message.
+            // An error is one line, even if a library's message has several.
             let message = format!("{error:#}").replace('\n', " ");
             eprintln!("qcow2-overlay: {message}");
             ExitCode::from(error.downcast_ref().map_or(1, |f: &Failure| f.status))

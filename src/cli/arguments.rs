@@ -28,7 +28,7 @@ pub fn format(name: &'static str, help: &'static str) -> Arg {
     format.value_parser(["raw", "qcow2"]).help(help)
 }
 
-/// The backing file, as `-b` or `-B`.
+/// Returns the argument for the backing file; the caller makes it `-b` or `-B`.
 pub fn backing() -> Arg {
     Arg::new("backing")
         .value_name("NAME")
@@ -47,7 +47,7 @@ pub fn probe() -> Arg {
         .long("probe")
         .value_name("PATH")
         .value_parser(value_parser!(PathBuf))
-        .help("Open PATH in place of the backing file, which will be at NAME")
+        .help("Open PATH in place of NAME, which need not exist yet")
 }
 
 pub fn standalone() -> Arg {
@@ -79,7 +79,7 @@ pub fn size() -> Arg {
         .help("Size of the disk, see below")
 }
 
-/// The command to run, behind `--`.
+/// Returns the argument for the command to run, which follows `--`.
 pub fn command() -> Arg {
     Arg::new("command")
         .value_name("COMMAND")
@@ -90,7 +90,7 @@ pub fn command() -> Arg {
         .help("The command to run, and its arguments")
 }
 
-/// What was given for [`command`].
+/// Returns what was given for [`command`].
 pub fn command_of(matches: &ArgMatches) -> Command {
     let words = matches.get_many::<OsString>("command");
     let mut words = words.into_iter().flatten();
@@ -99,26 +99,26 @@ pub fn command_of(matches: &ArgMatches) -> Command {
     command
 }
 
-/// What was given for [`size`], in bytes.
+/// Returns what was given for [`size`], in bytes.
 pub fn size_of(matches: &ArgMatches) -> Result<Option<u64>> {
     let text = matches.get_one::<String>("size");
     let size = text.map(|text| parse_size(text).map_err(|e| usage(format!("SIZE: {e}"))));
     size.transpose()
 }
 
-/// What was given for [`path`].
+/// Returns what was given for [`path`].
 pub fn path_of<'a>(matches: &'a ArgMatches, name: &str) -> &'a Path {
     let path = matches.get_one::<PathBuf>(name);
     path.expect("clap requires it")
 }
 
-/// What was given for [`format`].
+/// Returns what was given for [`format`].
 pub fn format_of(matches: &ArgMatches, name: &str) -> Result<Option<Format>> {
     let text = matches.get_one::<String>(name);
     text.map(|text| text.parse().map_err(usage)).transpose()
 }
 
-/// What was given for all [`options`].
+/// Returns what was given for [`options`], which can be repeated.
 pub fn option_list(matches: &ArgMatches) -> Result<OptionList> {
     let mut list = OptionList::default();
     let lists = matches.get_many::<OsString>("options");
@@ -128,8 +128,8 @@ pub fn option_list(matches: &ArgMatches) -> Result<OptionList> {
     Ok(list)
 }
 
-/// What was given for [`backing`] as `option`, and for [`backing_format`]; `list`, where both
-/// can be said too, then has them no more.
+/// Returns what was given for [`backing`], called `option` here, and for [`backing_format`].
+/// Both can be given in `list` instead, from which they are taken.
 pub fn backing_of(
     matches: &ArgMatches,
     option: &str,
@@ -143,7 +143,7 @@ pub fn backing_of(
     Ok((name, format))
 }
 
-/// What can be said in two ways, but only once.
+/// Returns the value of something that can be given in two ways. Fails if it is given twice.
 pub fn either<T>(one: Option<T>, other: Option<T>, names: &str) -> Result<Option<T>> {
     match (&one, &other) {
         (Some(_), Some(_)) => Err(usage(format!("{names} say the same: give one of them"))),

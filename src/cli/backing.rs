@@ -16,7 +16,7 @@ use qcow2_overlay::{
 use crate::cli::arguments::backing_of;
 use crate::cli::failure::usage;
 
-/// The backing file that is asked for, as its content is read for the new image.
+/// The backing file of a new image whose content depends on it.
 pub struct Backing {
     pub name: OsString,
     format: Option<Format>,
@@ -24,8 +24,8 @@ pub struct Backing {
 }
 
 impl Backing {
-    /// What the arguments say, `option` being that of the name, and `list`, where it then is
-    /// no more.
+    /// Returns the backing file that is given as `option` or in `list`, from which it is
+    /// taken.
     pub fn of(matches: &ArgMatches, option: &str, list: &mut OptionList) -> Result<Option<Self>> {
         let (name, format) = backing_of(matches, option, list)?;
         let probe = matches.get_one::<PathBuf>("probe").cloned();
@@ -41,8 +41,8 @@ impl Backing {
         }
     }
 
-    /// Opens it and its backing chain for the new image `file`, which must not be among these.
-    /// With `standalone` it must not have a backing file.
+    /// Reads the backing file and its own backing chain, which must not include the new image
+    /// `file`. With `standalone`, the backing file must not have one of its own.
     pub fn open(&self, file: &Path, standalone: bool) -> Result<Vec<ImageInfo>> {
         let path = match &self.probe {
             Some(path) => path.clone(),
@@ -59,7 +59,8 @@ impl Backing {
     }
 }
 
-/// The path of the backing file `name` of the new image `file`; that it is there is checked.
+/// Returns the path of `name`, the backing file of the new image `file`. Fails if it does not
+/// exist.
 pub fn backing_path(file: &Path, name: &OsStr) -> Result<PathBuf> {
     if protocol(name.as_bytes()).is_some() {
         let name = name.as_bytes().to_vec();
@@ -70,7 +71,7 @@ pub fn backing_path(file: &Path, name: &OsStr) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Says more of a backing file that is not there.
+/// Fails with a hint if a backing file does not exist.
 fn check_exists(path: &Path, name: &OsStr) -> Result<()> {
     let is_missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
     if !fs::metadata(path).is_err_and(is_missing) {
@@ -95,7 +96,7 @@ pub fn check_is_new(file: &Path, name: &OsStr, base: &[ImageInfo]) -> Result<()>
             base.iter().any(|image| image.is_file(&found))
                 || fs::metadata(&stored).is_ok_and(|stored| id(&stored) == id(&found))
         }
-        // Then a base that was opened is another file.
+        // No base that was opened can be `file`, which does not exist.
         Err(_) => {
             directory(file).is_some_and(|it| Some(it) == directory(&stored))
                 && file.file_name() == stored.file_name()
@@ -117,7 +118,8 @@ pub fn check_outside(file: &Path, of: &Path, images: &[ImageInfo]) -> Result<()>
     }
 }
 
-/// The size of a disk that is backed by `base`, called `name`: what was asked for, or as large.
+/// Returns the size of a disk that is backed by `base`, which is called `name`: by default as
+/// large. Fails if `size` is smaller.
 pub fn size_over(name: &OsStr, base: &ImageInfo, size: Option<u64>) -> Result<u64> {
     let least = base.virtual_size;
     let size = size.unwrap_or(least);
@@ -145,7 +147,7 @@ pub fn check_stands_alone(role: &str, image: &ImageInfo) -> Result<()> {
     Ok(())
 }
 
-/// The directory that `path` is in, without symbolic links.
+/// Returns the directory that `path` is in, without symbolic links.
 fn directory(path: &Path) -> Option<PathBuf> {
     fs::canonicalize(directory_of(path)).ok()
 }

@@ -6,10 +6,11 @@ use anyhow::{bail, Context, Result};
 use qcow2_overlay::{Format, Header, ImageInfo, Version};
 use serde_json::{json, Value};
 
-/// The writable disk at `path` that is backed by `beneath`, the nearest first. Every driver
-/// and every file is given, so QEMU probes nothing and follows no name stored in an image.
+/// Returns the value for the writable disk at `path`, which is backed by `beneath`, the nearest
+/// first. It gives every driver and every file, so QEMU probes no format and follows no name
+/// stored in an image.
 pub fn blockdev(name: &str, path: &Path, version: Version, beneath: &[ImageInfo]) -> Result<Value> {
-    // A missing "backing" would make QEMU follow the stored name; null is none.
+    // Without "backing" QEMU would follow the stored name; null means none.
     let mut backing = Value::Null;
     for image in beneath.iter().rev() {
         backing = read_only(image, backing)?;
@@ -20,12 +21,13 @@ pub fn blockdev(name: &str, path: &Path, version: Version, beneath: &[ImageInfo]
         "file": {"driver": "file", "filename": utf8(path)?},
         "backing": backing,
         // No test outlives a crash of the host. What a guest has flushed still survives
-        // a QEMU that is killed. The file inherits it (`block.c`, `bdrv_inherited_options`).
+        // a QEMU that is killed. The file node inherits this (`block.c`,
+        // `bdrv_inherited_options`).
         "cache": {"no-flush": true},
     });
-    // Version 2 has no mark for a cluster that reads as zeros. QEMU before 5.1 lets the
-    // base show through where a guest discards, newer ones ignore the discard
-    // (`block/qcow2.c`, `qcow2_co_pdiscard`).
+    // Version 2 cannot mark a cluster as reading as zeros. Where a guest discards, QEMU before
+    // 5.1 exposes the base, and newer versions ignore the discard (`block/qcow2.c`,
+    // `qcow2_co_pdiscard`).
     if version == Version::V3 {
         node["discard"] = "unmap".into();
         node["detect-zeroes"] = "unmap".into();
@@ -52,7 +54,7 @@ fn read_only(image: &ImageInfo, backing: Value) -> Result<Value> {
             bail!("{path:?} is encrypted, and its key cannot be given here; decrypt it with qemu-img convert");
         }
         if header.has_incompatible(Header::EXTERNAL_DATA) {
-            // Where that is depends on the directory QEMU runs in.
+            // Its path depends on the directory that QEMU runs in.
             bail!("{path:?} has an external data file, which cannot be named here; make it one file with qemu-img convert");
         }
     }

@@ -1,4 +1,4 @@
-//! Waiting for a command transparently.
+//! Running a command: signals are passed on to it, and its exit status is passed back.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,22 +15,22 @@ use signal_hook::low_level::emulate_default_handler;
 
 use crate::cli::failure::Failure;
 
-/// Those that would end us before we have tidied up.
+/// The signals that would end this process before it has cleaned up.
 const CAUGHT: [i32; 6] = [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT];
 
-/// Of these, what somebody sends who wants all of it to end.
+/// Those of them that ask this process and the command to end.
 const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
 
-/// Catches signals from its making on, so that none gets lost before the command runs.
+/// Catches signals as soon as it exists, so that none is lost before the command runs.
 pub struct Waiter {
     signals: Signals,
-    /// The last of those that somebody sends who wants all of it to end.
+    /// The last signal that asked this process to end.
     pub told_to_end: Option<i32>,
 }
 
 impl Waiter {
     pub fn new() -> io::Result<Self> {
-        // What is ignored, as under nohup(1), must stay ignored in the command.
+        // A signal that is ignored, as under nohup(1), must stay ignored in the command.
         let ignored = ignored_signals();
         let caught = CAUGHT.iter().filter(|&signal| !ignored.contains(signal));
         Ok(Waiter {
@@ -39,10 +39,10 @@ impl Waiter {
         })
     }
 
-    /// Runs the command to its end.
+    /// Runs the command, waits for it, and returns its status.
     ///
-    /// There is one thread only, and it alone awaits the child: a signal can never be
-    /// sent to another process that has got the number of a child that is gone.
+    /// One thread both waits for the child and passes on signals, so no signal can reach
+    /// another process that has reused the process ID of the child.
     pub fn run(&mut self, command: &mut Command) -> io::Result<ExitStatus> {
         let mut child = command.spawn()?;
         let pid = Pid::from_child(&child);
@@ -60,7 +60,7 @@ impl Waiter {
                 SIGINT | SIGQUIT => {}
                 _ => {
                     let signal = Signal::from_named_raw(signal);
-                    // That it has ended just now will be noticed in the next round.
+                    // If this fails, the child has just ended; the next round notices it.
                     let _ = signal.map(|signal| kill_process(pid, signal));
                 }
             }
@@ -68,8 +68,7 @@ impl Waiter {
         child.wait()
     }
 
-    /// From now on the signals that it catches end this process, but `directory` is removed
-    /// first.
+    /// From now on, removes `directory` and ends this process when a signal arrives.
     pub fn remove_at_the_end(mut self, directory: PathBuf) {
         thread::spawn(move || {
             for signal in self.signals.forever() {
@@ -82,7 +81,7 @@ impl Waiter {
     }
 }
 
-/// The signals that this process ignores, where the system tells that.
+/// Returns the signals that this process ignores; none if the system cannot tell.
 fn ignored_signals() -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status
@@ -97,7 +96,7 @@ fn ignored_signals() -> Vec<i32> {
 pub fn end_like(status: ExitStatus) -> ! {
     let signal = status.signal().unwrap_or_default();
     if signal != 0 {
-        // Whatever there is to be seen is in the core file of the command.
+        // The core file of the command is the useful one.
         let no_core = Rlimit {
             current: Some(0),
             maximum: Some(0),
@@ -105,11 +104,12 @@ pub fn end_like(status: ExitStatus) -> ! {
         let _ = setrlimit(Resource::Core, no_core);
         let _ = emulate_default_handler(signal);
     }
-    // A signal that has no name, such as a real-time signal, ends a command too.
+    // A signal without a name, such as a real-time signal, has not ended this process.
     process::exit(status.code().unwrap_or(128 + signal))
 }
 
-/// That `program` cannot be run. The exit status is the one shells, env(1) and timeout(1) give.
+/// Returns the error that `program` cannot be run, with the exit status that shells, env(1) and
+/// timeout(1) use.
 pub fn cannot_run(program: &OsStr, error: &io::Error) -> anyhow::Error {
     let status = match error.kind() {
         io::ErrorKind::NotFound => 127,

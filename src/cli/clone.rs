@@ -15,12 +15,12 @@ use crate::cli::output::{cannot_write, describe, existing, print, say};
 
 pub fn command() -> Command {
     Command::new("clone")
-        .about("Writes a fresh writable disk like an overlay, with the same base")
+        .about("Writes a fresh writable disk from an overlay, with the same base")
         .after_help(
             "The new disk stores the absolute path of its base, so it can be moved. It is backed\n\
              by the base of the overlay, or by the overlay itself if that has data of its own.\n\
              The whole chain is checked: each image must exist, have the recorded format, and, if\n\
-             it has no data, be no smaller than its backing file. A FILE that already is exactly\n\
+             it has no data, be no smaller than its backing file. An existing file that is exactly\n\
              this disk is left unchanged.\n\n\
              The disk records the length and the modification time of every file that backs it.\n\
              When one of them changes, the disk no longer matches its base: info then says so,\n\
@@ -37,7 +37,7 @@ pub fn command() -> Command {
         .arg(arguments::path(
             "overlay",
             "OVERLAY",
-            "The qcow2 image that the disk will be like",
+            "The qcow2 image to make the disk from",
         ))
         .arg(arguments::path("file", "FILE", "The disk to write"))
 }
@@ -77,7 +77,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     say(file, &format!("Wrote {file:?}: {what}\n"))
 }
 
-/// Says more about a disk that is in the way if it no longer matches its base.
+/// Fails if the existing `file` is a disk that no longer matches its base.
 fn check_record_of(file: &Path) -> Result<()> {
     match chain(file, None).map(|images| Record::of(&images)) {
         Ok(Record::Changed(base)) => bail!(
@@ -88,7 +88,7 @@ fn check_record_of(file: &Path) -> Result<()> {
     }
 }
 
-/// Whether `file` is byte for byte what `layout` would write.
+/// Returns whether `file` has exactly the bytes that `layout` would write.
 fn has_content(file: &Path, layout: &Layout) -> bool {
     let Ok(file) = File::open(file) else {
         return false;

@@ -19,8 +19,8 @@ use crate::cli::output::{cannot_write, describe_converted, existing, say_written
 use crate::cli::progress::Progress;
 
 const HELP: &str = "
-The same content and options give the same bytes, whatever the format and the layout of
-SOURCE. Zeros are left out. SOURCE - is a raw disk from standard input:
+The same content and options give the same bytes, whatever the format and layout of
+SOURCE. Zeros are left out. If SOURCE is -, a raw disk is read from standard input:
 
   zstd -dc disk.raw.zst | qcow2-overlay convert -f raw - disk.qcow2
 
@@ -29,7 +29,7 @@ to the directory of FILE. -o size=SIZE makes the disk larger than that of SOURCE
 
 pub fn command() -> Command {
     Command::new("convert")
-        .about("Writes an image with the content of another, or of a chain, in one file")
+        .about("Writes the content of an image and its backing chain to one file")
         .after_help([OPTIONS_HELP, HELP].concat())
         .arg(
             format(
@@ -59,7 +59,7 @@ pub fn command() -> Command {
         .arg(arguments::path("file", "FILE", "The image to write"))
 }
 
-/// The arguments in their own types.
+/// The parsed arguments.
 struct Request<'a> {
     source: &'a Path,
     source_format: Option<Format>,
@@ -188,7 +188,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Standard input, which must be a raw disk unless -f says so.
+    /// Returns standard input. Without -f raw, it must not begin like an image of another
+    /// format.
     fn stream(&self) -> Result<impl Read + Send> {
         let mut stdin = io::stdin();
         if stdin.is_terminal() {
@@ -203,7 +204,7 @@ impl<'a> Request<'a> {
             .read_to_end(&mut start)
             .context("standard input")?;
         if start.is_empty() {
-            // Most likely what should have written to it has failed.
+            // Most likely the program that should have written to it has failed.
             bail!("standard input is empty: a disk has at least one byte");
         }
         let found = || detect_start(&start).map_err(|error| neutral(error.into()));

@@ -20,7 +20,7 @@ use crate::cli::request::Request;
 
 const HELP: &str = "
 The backing file and its own backing chain must exist, be no larger than the disk, and not
-include FILE. With -u this is not checked until clone or exec opens the disk.";
+include FILE. With -u this is only checked when clone or exec opens the disk.";
 
 pub fn command() -> Command {
     Command::new("create")
@@ -82,8 +82,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     say_written(matches, file, &describe(layout.header()))
 }
 
-/// Rust gives a program whose standard output is closed `/dev/null` instead, open for
-/// reading and writing, where shells that mean it open it for writing.
+/// Fails if standard output is closed. Rust replaces it by `/dev/null`, opened for reading and
+/// writing; a shell that redirects to `/dev/null` opens it only for writing.
 fn check_is_open(stdout: io::Stdout) -> Result<()> {
     let null = fs::metadata("/dev/null").and_then(|null| Ok((null.rdev(), fstat(&stdout)?)));
     let is_null = null.is_ok_and(|(device, stdout)| stdout.st_rdev == device);
@@ -94,7 +94,7 @@ fn check_is_open(stdout: io::Stdout) -> Result<()> {
 }
 
 impl Request {
-    /// The complete options, with what had to be read from the base.
+    /// Returns the complete options. Reads the base, unless it is left unopened.
     fn options(&self, file: &Path) -> Result<Options> {
         let Some(name) = &self.backing else {
             return Ok(self.list.options(self.size.unwrap_or_default()));
@@ -117,7 +117,7 @@ impl Request {
         Ok(options.backing(name.as_bytes(), format))
     }
 
-    /// The base and its backing chain, or only the file that is probed in its place.
+    /// Reads the base and its backing chain, or only the file that is probed in its place.
     fn open_base(&self, file: &Path, name: &OsStr) -> Result<Vec<ImageInfo>> {
         let (path, images) = match &self.probe {
             Some(path) => {

@@ -8,7 +8,7 @@ pub struct Described {
     pub image: ImageInfo,
     pub snapshots: Vec<Snapshot>,
     pub bitmaps: Vec<Bitmap>,
-    /// What the record in the image says of its bases, or why that cannot be known.
+    /// Whether the bases are those that the image records, or why this is unknown.
     pub record: Result<Record, String>,
 }
 
@@ -35,7 +35,7 @@ pub fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The path of the backing file, or its name if that is not a file's.
+/// Returns the path of the backing file, or its name if that is not a file name.
 pub fn full_backing_name(image: &ImageInfo) -> String {
     let name = image
         .header

@@ -4,7 +4,7 @@ use qcow2_overlay::{Bitmap, Header, Version};
 
 use crate::cli::described::{lossy, Described};
 
-/// A value, for one order and two spellings: text and JSON.
+/// A value to print, as text or JSON.
 pub enum Detail {
     Flag(bool),
     Number(u64),
@@ -13,11 +13,11 @@ pub enum Detail {
     Map(Details),
 }
 
-/// Names as the text has them: with spaces where JSON has dashes.
+/// Values with their names in text; JSON has dashes in place of the spaces.
 pub type Details = Vec<(&'static str, Detail)>;
 
-/// The details of `image` in the order QEMU prints them, which is that of its hash
-/// table (`qobject/qdict.c`) and neither that of the schema nor of the alphabet.
+/// Returns the details of `image` in the order in which QEMU prints them. It is the order of a
+/// hash table (`qobject/qdict.c`), neither that of the schema nor alphabetical.
 pub fn details(image: &Described, header: &Header) -> Details {
     let compression = match header.compression {
         0 => Detail::text("zlib"),
@@ -41,7 +41,7 @@ pub fn details(image: &Described, header: &Header) -> Details {
         details.push(("data file", Detail::Text(lossy(name))));
     }
     if let Some(format) = header.encryption_format() {
-        // QEMU adds what the LUKS header in the image says of ciphers and key slots.
+        // QEMU adds the ciphers and key slots that the LUKS header in the image gives.
         let format = ("format", Detail::text(format));
         details.push(("encrypt", Detail::Map(vec![format])));
     }

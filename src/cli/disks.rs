@@ -1,4 +1,4 @@
-//! The disks of one command: their names, and how they are made.
+//! The disks of a command: checking their names, and writing them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,14 +13,14 @@ use crate::cli::blockdev::blockdev;
 use crate::cli::failure::usage;
 use crate::cli::output;
 
-/// A disk that is asked for.
+/// A disk to write.
 pub struct Request {
     pub name: String,
     pub overlay: PathBuf,
 }
 
 impl Request {
-    /// Reads `NAME=OVERLAY`.
+    /// Parses `NAME=OVERLAY`.
     pub fn parse(text: &OsStr) -> Result<Self> {
         let bytes = text.as_bytes();
         let Some(end) = bytes.iter().position(|&byte| byte == b'=') else {
@@ -33,8 +33,8 @@ impl Request {
     }
 }
 
-/// Checks that the names are good for an environment variable and for a node of QEMU
-/// (`util/id.c`, `id_wellformed`; of at most 31 bytes), and that no two variables clash.
+/// Checks that each name is valid for an environment variable and for a QEMU block node
+/// (`util/id.c`, `id_wellformed`; at most 31 bytes), and that no two variables clash.
 pub fn check_names(disks: &[Request]) -> Result<()> {
     for (index, Request { name, .. }) in disks.iter().enumerate() {
         let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
@@ -68,13 +68,13 @@ pub fn check_names(disks: &[Request]) -> Result<()> {
     Ok(())
 }
 
-/// A disk that is there.
+/// A disk that has been written.
 pub struct Disk {
     pub name: String,
     pub path: PathBuf,
-    /// For `-blockdev` of QEMU.
+    /// The value for QEMU's `-blockdev`.
     pub blockdev: String,
-    /// As in [`FreshDisk`].
+    /// The images that back it, as in [`FreshDisk`].
     pub beneath: Vec<ImageInfo>,
 }
 
@@ -88,8 +88,8 @@ pub fn write_disks(directory: &Path, requests: &[Request]) -> Result<Vec<Disk>> 
     requests.iter().map(write).collect()
 }
 
-/// Writes a disk, which errors are `about`, to `NAME.qcow2` in `directory`, an absolute path
-/// without symbolic links.
+/// Writes a disk to `NAME.qcow2` in `directory`, an absolute path without symbolic links.
+/// Error messages begin with `about`.
 pub fn write_disk(
     directory: &Path,
     name: &str,

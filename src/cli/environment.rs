@@ -9,20 +9,20 @@ use clap::Command;
 
 use crate::cli::failure::usage;
 
-/// Set by the rules for `bazel run //pkg:overlay -- PATH`: the name of the image
+/// Set by the rules for `bazel run //pkg:overlay.clone -- PATH`: the name of the image
 /// beside the executable, which is a link to this program. The arguments are then
-/// those of `clone` behind OVERLAY.
+/// those of `clone` without OVERLAY.
 const IMAGE: &str = "QCOW2_OVERLAY_IMAGE";
 
-/// How such a target is used.
+/// The usage of such a target.
 const RUN_IMAGE: &str = "bazel run TARGET -- [--size SIZE] [--force] PATH";
 
-/// The command line, after moving to the directory the user is in.
+/// Changes to the user's working directory, and returns the command line.
 pub fn arguments() -> Result<Vec<OsString>> {
     let mut arguments: Vec<OsString> = env::args_os().collect();
     let directory = env::var_os("BUILD_WORKING_DIRECTORY");
     let image = env::var_os(IMAGE);
-    // The usual case: nothing of this was set, so no path need be looked up.
+    // Usually neither is set, and no path has to be resolved.
     if directory.is_none() && image.is_none() {
         return Ok(arguments);
     }
@@ -44,7 +44,7 @@ pub fn arguments() -> Result<Vec<OsString>> {
     Ok(arguments)
 }
 
-/// `command` with the help of `clone` as its user sees it, who may not know that.
+/// Adapts the help of `clone` to a target that gives OVERLAY itself.
 pub fn adapted(command: Command) -> Command {
     match env::var_os(IMAGE) {
         None => command,
@@ -57,9 +57,9 @@ pub fn adapted(command: Command) -> Command {
     }
 }
 
-/// Whether `bazel run` started `program` itself, which it does in the program's
-/// runfiles. A program started by another that `bazel run` started gets
-/// `BUILD_WORKING_DIRECTORY` too, but has a working directory that was meant.
+/// Returns whether `bazel run` started `program` itself, which it does in the program's
+/// runfiles. If another program under `bazel run` starts it, `BUILD_WORKING_DIRECTORY` is set
+/// too, but the working directory was chosen on purpose.
 fn is_in_runfiles_of(program: &Path) -> bool {
     let mut runfiles = program.as_os_str().to_owned();
     runfiles.push(".runfiles");

@@ -25,31 +25,31 @@ pub struct Job {
 
 const HELP: &str = "\
 The disks are written to a new directory in $TEST_TMPDIR, which `bazel test` sets and
-cleans, or to a temporary directory that is removed afterwards. COMMAND finds
+cleans, or to a temporary directory that is removed afterwards. COMMAND gets the variables
   NAME            the absolute path of the disk, NAME.qcow2
   NAME_BLOCKDEV   a complete value for QEMU's -blockdev: node name NAME, the driver of
                   each image of the chain, absolute paths; all images but the disk are
-                  read-only; the disk discards and detects zeros (not with
+                  read-only; the disk unmaps discarded and zeroed clusters (not with
                   compat=0.10), and ignores flushes
-They replace variables of the same names. Several disks can have the same OVERLAY. A disk
-is refused if its base has changed since the disk was written (see clone), if it is
-smaller than its base, or if its base does not have the recorded format.
+They replace variables of the same names. OVERLAY can be the same for several disks. It is
+refused if its base has changed since it was written (see clone), if it is smaller than
+its base, or if its base does not have the recorded format.
 
-In `bazel test` the tool becomes COMMAND. If something is left to do afterwards, to remove
-the temporary directory or to keep the disks on failure, it waits for COMMAND instead. It
-then passes on TERM, HUP, USR1 and USR2, but not INT and QUIT, which a terminal sends to
-both, and exits with the status of COMMAND or ends by the signal that ended COMMAND.
+In `bazel test` the tool becomes COMMAND. If it has to remove the temporary directory, or
+to keep the disks on failure, it waits for COMMAND instead. While it waits it passes on
+TERM, HUP, USR1 and USR2, but not INT and QUIT, which a terminal sends to both. It then
+exits with the status of COMMAND, or ends by the signal that ended COMMAND.
 
 --keep puts the disks, with a README.txt, into the directory `disks` of
 $TEST_UNDECLARED_OUTPUTS_DIR, which Bazel keeps: `always` writes them there at once,
-`on_failure` moves them there when COMMAND fails. If `disks` exists, it is `disks.2`.
+`on_failure` moves them there when COMMAND fails. If `disks` exists, `disks.2` is used.
 
 Exit status: that of COMMAND; 127 if COMMAND does not exist, 126 if it cannot be run,
 1 or 2 if the disks cannot be made.";
 
 pub fn command() -> Command {
     Command::new("exec")
-        .about("Runs a command with fresh writable disks like overlays")
+        .about("Runs a command with fresh writable disks, each made from an overlay")
         .override_usage("qcow2-overlay exec [OPTIONS] --disk NAME=OVERLAY ... -- COMMAND [ARG...]")
         .after_help(HELP)
         .arg(
@@ -59,7 +59,7 @@ pub fn command() -> Command {
                 .required(true)
                 .action(ArgAction::Append)
                 .value_parser(value_parser!(OsString))
-                .help("A disk like the qcow2 image OVERLAY; may be given many times"),
+                .help("Make a disk from the qcow2 image OVERLAY; can be repeated"),
         )
         .arg(
             Arg::new("keep")
@@ -84,12 +84,12 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     })
 }
 
-/// Makes the disks and becomes the command, or waits for it and ends like it.
+/// Writes the disks and becomes the command, or waits for it and ends as it did.
 pub fn start(mut job: Job) -> Result<()> {
     check_names(&job.disks)?;
     let test_directory = variable("TEST_TMPDIR");
-    // Work after the command needs a process that waits for it. Signals are
-    // caught from now on, so that none that ends the command leaves a directory.
+    // If there is work to do after the command, this process waits for it. It catches
+    // signals from now on, so that a signal that ends the command leaves no directory behind.
     let waiter = match (job.keep, &test_directory) {
         (Keep::Never, Some(_)) | (Keep::Always, _) => None,
         _ => Some(Waiter::new().context("signals")?),
@@ -98,7 +98,7 @@ pub fn start(mut job: Job) -> Result<()> {
         Keep::Never => None,
         _ => Some(keep::outputs()?),
     };
-    // Removed, with all that is in it, when this function is left.
+    // Removed, with its content, when this function returns.
     let directory = match (&outputs, job.keep) {
         (Some(outputs), Keep::Always) => keep::directory(outputs)?,
         _ => private_directory(test_directory)?,
@@ -114,7 +114,7 @@ pub fn start(mut job: Job) -> Result<()> {
             keep::write_note(directory.path(), &disks)?;
             keep::say_where(&directory.keep());
         }
-        // Comes back only if it fails.
+        // Returns only if it fails.
         let error = job.command.exec();
         return Err(cannot_run(job.command.get_program(), &error));
     };
@@ -130,7 +130,7 @@ pub fn start(mut job: Job) -> Result<()> {
     end_like(status)
 }
 
-/// A new directory that no other user can enter.
+/// Creates a directory that no other user can enter.
 fn private_directory(test_directory: Option<PathBuf>) -> Result<TempDir> {
     let parent = test_directory.unwrap_or_else(env::temp_dir);
     make_directory(tempfile::Builder::new().prefix("qcow2-"), &parent)

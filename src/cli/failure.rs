@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An error that has another exit status than 1.
+/// An error with its exit status.
 #[derive(Debug)]
 pub struct Failure {
     pub status: u8,
@@ -17,7 +17,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A command line that cannot be understood.
+/// Returns an error about wrong usage of the command line.
 pub fn usage(problem: impl fmt::Display) -> anyhow::Error {
     let message = problem.to_string();
     anyhow::Error::new(Failure { status: 2, message })

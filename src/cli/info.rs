@@ -17,8 +17,8 @@ pub fn command() -> Command {
     Command::new("info")
         .about("Describes an image as qemu-img info does")
         .after_help(
-            "Dates of snapshots are in UTC. Of LUKS encryption it shows only that it is used.\n\
-             Of a disk that clone or exec wrote it also says if a backing file has changed.",
+            "Dates of snapshots are in UTC. Ciphers and key slots of LUKS are not shown.\n\
+             For a disk that clone or exec wrote, it also says if a backing file has changed.",
         )
         .arg(
             Arg::new("output")

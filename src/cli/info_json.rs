@@ -54,7 +54,7 @@ pub fn to_json(described: &Described) -> Value {
     value
 }
 
-/// The one key that `qemu-img` does not have.
+/// Returns the value of `backing-record`, the one key that `qemu-img` does not have.
 fn record(record: &Result<Record, String>) -> Option<Value> {
     let unknown = |problem: String| json!({"state": "unknown", "problem": problem});
     match record {

@@ -1,4 +1,4 @@
-//! `qcow2-overlay info` for people.
+//! `qcow2-overlay info --output human`
 
 use qcow2_overlay::{human_size, Header, Record, Snapshot, SECTOR};
 
@@ -59,7 +59,7 @@ pub fn to_text(described: &Described) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What is wrong with the backing chain, as far as the image has a record of it.
+/// Returns a warning if the backing chain does not match the record in the image, or may not.
 fn warning(record: &Result<Record, String>) -> Option<String> {
     match record {
         Ok(Record::Missing | Record::Unchanged) => None,
@@ -72,7 +72,7 @@ fn warning(record: &Result<Record, String>) -> Option<String> {
     }
 }
 
-/// Adds `detail` under `name`, and what it is made of further to the right.
+/// Adds `detail` under `name`, with its parts indented below it.
 fn add(lines: &mut Vec<String>, depth: usize, name: &str, detail: &Detail) {
     let start = format!("{}{name}:", "    ".repeat(depth));
     match detail {
@@ -113,8 +113,8 @@ fn snapshot(snapshot: &Snapshot) -> String {
     ])
 }
 
-/// The columns as QEMU sets them (`block/qapi.c`, `bdrv_snapshot_dump`). A width is
-/// one of bytes, as C's is; Rust would count characters.
+/// Formats the columns as QEMU does (`block/qapi.c`, `bdrv_snapshot_dump`). Widths count bytes,
+/// as in C; those of Rust count characters.
 fn row([id, tag, size, date, clock, icount]: [String; 6]) -> String {
     let left = |text: String, width: usize| {
         let space = width.saturating_sub(text.len());
@@ -135,7 +135,8 @@ fn row([id, tag, size, date, clock, icount]: [String; 6]) -> String {
     columns.join(" ")
 }
 
-/// Date and time in UTC: the standard library has no time zones. QEMU prints local time.
+/// Formats a time in UTC, because the standard library has no time zones. QEMU prints local
+/// time.
 fn date(seconds: u32) -> String {
     let (mut days, rest) = (seconds / 86400, seconds % 86400);
     let is_leap = |year: u32| {

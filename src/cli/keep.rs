@@ -1,4 +1,4 @@
-//! Keeping the disks of a test where Bazel collects what a test leaves.
+//! Keeping the disks of a test in the directory for its undeclared outputs.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -24,7 +24,7 @@ pub enum Keep {
 }
 
 impl Keep {
-    /// As the rule `qcow2_test` spells them.
+    /// The names, as the rule `qcow2_test` spells them.
     pub const NAMES: [&'static str; 3] = ["never", "on_failure", "always"];
 
     pub fn named(name: &str) -> Option<Self> {
@@ -33,15 +33,15 @@ impl Keep {
     }
 }
 
-/// Where Bazel collects what a test leaves.
+/// Returns the directory for the undeclared outputs of the test.
 pub fn outputs() -> Result<PathBuf> {
     variable(OUTPUTS).with_context(|| {
         format!("disks are kept in the directory {OUTPUTS}, which is not set; bazel test sets it")
     })
 }
 
-/// The directory `disks` there, or the first of `disks.2`, `disks.3`, ... that is free:
-/// a test can run several commands. It is removed again unless it is told to stay.
+/// Creates the directory `disks` in `outputs`, or the first of `disks.2`, `disks.3`, ... that
+/// is free, because a test can run several commands. It is removed when it is dropped.
 pub fn directory(outputs: &Path) -> Result<TempDir> {
     let mut name = "disks".to_owned();
     for number in 2.. {
@@ -51,13 +51,13 @@ pub fn directory(outputs: &Path) -> Result<TempDir> {
         name = format!("disks.{number}");
     }
     let mut builder = tempfile::Builder::new();
-    // Others may look at what a test leaves, as far as the umask allows.
+    // Other users may read the outputs of a test, as far as the umask allows.
     let permissions = fs::Permissions::from_mode(0o777);
     builder.prefix(&name).rand_bytes(0).permissions(permissions);
     make_directory(&builder, outputs)
 }
 
-/// Moves the disks there, and says what they are.
+/// Moves the disks to `outputs`, with a README.txt, and says where they are.
 pub fn move_disks(outputs: &Path, disks: &[Disk]) -> Result<()> {
     // A disk is worth keeping even if another cannot be kept.
     let directory = directory(outputs)?.keep();
@@ -76,9 +76,9 @@ pub fn say_where(directory: &Path) {
     eprintln!("qcow2-overlay: the disks are kept in {}", place(directory));
 }
 
-/// Where a directory of outputs is found when the test has ended. A sandbox, or a worker, is
-/// gone then: Bazel has put what was there where `bazel-testlogs` leads to, and the test
-/// cannot know whether zipped.
+/// Returns where a directory of outputs is found after the test. Its sandbox, or its remote
+/// worker, is gone then: Bazel has moved the outputs to `bazel-testlogs`. The test cannot know
+/// whether Bazel zips them.
 fn place(directory: &Path) -> String {
     let parts: Vec<&OsStr> = directory.iter().collect();
     let is_root = |part: &[&OsStr]| part[0] == "bazel-out" && part[2] == "testlogs";
@@ -94,7 +94,7 @@ fn place(directory: &Path) -> String {
     }
 }
 
-/// Copies a file to another file system, where it gets holes in place of zeros.
+/// Copies a file to another file system, with holes in place of zeros.
 fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
     const PAGE: usize = 4096;
     let mut from = File::open(from)?;
@@ -134,10 +134,10 @@ fn note(disks: &[Disk]) -> String {
         }
     }
     note.push_str(
-        "\nA disk opens where these files are, unchanged: `qcow2-overlay info --backing-chain DISK` \
-         shows\nthem and says whether one has changed. If the first of them has moved, with its \
-         time, say where it is:\n  qemu-img rebase -u -F FORMAT -b PATH DISK\n\n\
-         To look into a disk, and leave it as it is:\n  \
+        "\nA disk needs these files, unchanged: `qcow2-overlay info --backing-chain DISK` shows \
+         them and\nsays whether one has changed. If the first was moved, and kept its time, store \
+         its new path:\n  qemu-img rebase -u -F FORMAT -b PATH DISK\n\n\
+         To look into a disk without changing it:\n  \
          qcow2-overlay convert DISK disk.qcow2             makes one file of it and its base\n  \
          qcow2-overlay convert -O raw DISK disk.img        the same, for `losetup -P` and mount\n  \
          qemu-nbd --read-only --connect /dev/nbd0 DISK     makes it a block device\n  \

@@ -1,4 +1,4 @@
-//! The command line: parsed here, carried out in the modules below.
+//! The command line: parsed here, and carried out in the modules of this folder.
 
 mod arguments;
 mod backing;
@@ -48,7 +48,7 @@ fn command() -> Command {
         .subcommand(info::command())
 }
 
-/// Does what the command line says, or the rule that made this program a test.
+/// Runs the subcommand of the command line, or the test that a rule made of this program.
 pub fn run() -> Result<()> {
     if let Some(job) = runner::job()? {
         return exec::start(job);
@@ -69,7 +69,7 @@ pub fn run() -> Result<()> {
     }
 }
 
-/// Prints the help that was asked for, or makes one line of clap's several.
+/// Prints the requested help, or returns clap's error as one line.
 fn explain(error: &clap::Error) -> Result<()> {
     let text = error.render().to_string();
     match error.kind() {

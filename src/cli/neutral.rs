@@ -1,10 +1,10 @@
-//! Errors of an image, in words that do not assume a backing file.
+//! Messages about an image that do not assume that it is a backing file.
 
 use std::io;
 
 use qcow2_overlay::Error;
 
-/// `error` without the library's advice, which is for backing files.
+/// Returns `error` without the library's advice, which is for backing files.
 pub fn neutral(error: io::Error) -> io::Error {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {

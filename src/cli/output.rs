@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::ArgMatches;
 use qcow2_overlay::{create_file, human_size, Converted, Existing, Header, Layout};
 
-/// Writes to standard output; unlike `print!` without a panic when that is closed.
+/// Writes to standard output. Unlike `print!`, it does not panic if that is closed.
 pub fn print(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(text.as_bytes());
@@ -17,7 +17,7 @@ pub fn print(text: &str) -> Result<()> {
         .context("standard output")
 }
 
-/// What an image is, in a few words: `1 GiB overlay of "node.img" (raw)`.
+/// Describes an image in a few words: `1 GiB overlay of "node.img" (raw)`.
 pub fn describe(header: &Header) -> String {
     let size = human_size(header.virtual_size);
     match &header.backing_name {
@@ -33,7 +33,7 @@ pub fn describe(header: &Header) -> String {
     }
 }
 
-/// What came of a conversion, in a few words.
+/// Describes the result of a conversion in a few words.
 pub fn describe_converted(converted: &Converted) -> String {
     let size = human_size(converted.virtual_size);
     match &converted.header {
@@ -43,7 +43,7 @@ pub fn describe_converted(converted: &Converted) -> String {
     }
 }
 
-/// What `--force` says of a file that is there.
+/// Returns what to do with an existing file, as `--force` says.
 pub fn existing(matches: &ArgMatches) -> Existing {
     match matches.get_flag("force") {
         true => Existing::Replace,
@@ -51,7 +51,7 @@ pub fn existing(matches: &ArgMatches) -> Existing {
     }
 }
 
-/// [`create_file`] with messages for a command line.
+/// Calls [`create_file`], with error messages for the command line.
 pub fn write(file: &Path, layout: &Layout, existing: Existing) -> Result<()> {
     create_file(file, layout, existing).map_err(|error| cannot_write(file, error))
 }
@@ -71,7 +71,7 @@ pub fn say_written(matches: &ArgMatches, file: &Path, what: &str) -> Result<()> 
     }
 }
 
-/// Prints what was done, which was to write `file`; an error leaves no file.
+/// Prints `text` about the new image `file`. If that fails, removes `file`.
 pub fn say(file: &Path, text: &str) -> Result<()> {
     print(text).inspect_err(|_| {
         let _ = fs::remove_file(file); // the error is the one that counts

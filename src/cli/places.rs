@@ -1,4 +1,4 @@
-//! Paths that the environment names, and fresh directories.
+//! Paths from environment variables, and new directories.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-/// An environment variable that is set and not empty.
+/// Returns an environment variable, if it is set and not empty.
 pub fn variable(name: &str) -> Option<PathBuf> {
     env::var_os(name)
         .filter(|value| !value.is_empty())

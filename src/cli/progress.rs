@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use qcow2_overlay::human_size;
 
-/// How often a line is printed again.
+/// The least time between two updates of the line.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// A line of progress on standard error, in the form of qemu-img.
+/// A line of progress on standard error, as qemu-img prints it.
 pub struct Progress {
-    /// Bytes there are to do, if that is known.
+    /// The number of bytes to do, if it is known.
     total: Option<u64>,
-    /// When it was printed.
+    /// When the line was last printed.
     printed: Mutex<Option<Instant>>,
 }
 
@@ -25,7 +25,7 @@ impl Progress {
         }
     }
 
-    /// Says that `done` bytes are done with.
+    /// Prints that `done` bytes are done, unless the last update was a moment ago.
     pub fn show(&self, done: u64) {
         let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
         if printed.is_none_or(|at| at.elapsed() >= INTERVAL) {
@@ -47,7 +47,7 @@ impl Progress {
             }
             None => format!("    {:<12}{end}", human_size(done)),
         };
-        // Nobody needs it so much that the work should fail.
+        // The work must not fail because its progress cannot be shown.
         let _ = io::stderr().write_all(text.as_bytes());
     }
 }

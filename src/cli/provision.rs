@@ -27,20 +27,20 @@ use crate::cli::output::{cannot_write, describe_converted, existing, say_written
 const DISK: &str = "DISK";
 
 const HELP: &str = "
-COMMAND finds
+COMMAND gets the variables
   DISK            the absolute path of an empty overlay of the backing file, DISK.qcow2
   DISK_BLOCKDEV   a complete value for QEMU's -blockdev, as in exec; node name DISK
-It writes to that disk, with QEMU or otherwise, and ends. FILE is what then differs from
-the backing file: the same content gives the same bytes, whatever the order of the writes.
-Internal snapshots are left out. The backing file and its own backing chain are never
-written to.
+It writes to that disk, with QEMU or otherwise, and ends. FILE then holds what differs
+from the backing file: the same content gives the same bytes, whatever the order of the
+writes. Internal snapshots are left out. The backing file and its own backing chain are
+never written to.
 
 COMMAND can make the disk larger if SIZE is not given.
 
-Nothing is kept if COMMAND fails, if a process still has the disk open for writing, if a
-file of the backing chain has changed, or if this process gets a signal that asks it to
-end, even if COMMAND then succeeds, as QEMU does. TERM, HUP, USR1 and USR2 are passed on
-to COMMAND; INT and QUIT are not, because a terminal sends these to both.
+FILE is not written if COMMAND fails, if a process still has the disk open for writing, if
+a file of the backing chain has changed, or if the tool gets a signal that asks it to end,
+even if COMMAND then succeeds, as QEMU does. TERM, HUP, USR1 and USR2 are passed on to
+COMMAND; INT and QUIT are not, because a terminal sends these to both.
 
 The disk is in a hidden directory beside FILE, .qcow2-overlay-*, which is removed at the
 end. The file system needs space for what COMMAND writes and for FILE.
@@ -78,14 +78,14 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             "FILE cannot be standard output, which is that of COMMAND: give a name",
         ));
     }
-    // What would be in vain at the end is said before the command runs.
+    // A file that cannot be written at the end is an error before the command runs.
     let existing = existing(matches);
     check_target(file, existing).map_err(|error| cannot_write(file, error))?;
     let open_base = || backing.open(file, matches.get_flag("standalone"));
     let base = open_base()?;
     let options = list.options(size_over(&backing.name, &base[0], size)?);
 
-    // Signals are caught from now on, so that none leaves a directory.
+    // Signals are caught from now on, so that none leaves a directory behind.
     let mut waiter = Waiter::new().context("signals")?;
     let directory = directory_beside(file)?;
     let fresh = FreshDisk::backed_by(&base, options.clone());
@@ -117,8 +117,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     say_written(matches, file, &describe_converted(&converted))
 }
 
-/// A hidden directory on the file system that the image will be on. It is removed, with all
-/// that is in it, when it is dropped.
+/// Creates a hidden directory on the file system of the new image. It is removed, with its
+/// content, when it is dropped.
 fn directory_beside(file: &Path) -> Result<TempDir> {
     let made = fs::canonicalize(directory_of(file)).and_then(|parent| {
         tempfile::Builder::new()
@@ -128,8 +128,8 @@ fn directory_beside(file: &Path) -> Result<TempDir> {
     made.with_context(|| format!("cannot make a directory beside {file:?}"))
 }
 
-/// Checks that a command succeeded, and that nobody wanted it to end before it did: QEMU then
-/// ends with success.
+/// Checks that a command succeeded, and that no signal asked it to end: QEMU then ends with
+/// success.
 fn check_success(program: &OsStr, status: ExitStatus, told_to_end: Option<i32>) -> Result<()> {
     let (how, status) = match (status.code(), told_to_end) {
         (Some(0), None) => return Ok(()),
@@ -146,7 +146,7 @@ fn check_success(program: &OsStr, status: ExitStatus, told_to_end: Option<i32>) 
     }))
 }
 
-/// Without the library's advice, which is for backing files.
+/// Returns an error about the disk, without the library's advice, which is for backing files.
 fn about_the_disk(error: io::Error) -> anyhow::Error {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {

@@ -10,7 +10,7 @@ use qcow2_overlay::{Format, OptionList};
 use crate::cli::arguments::{backing_of, either, option_list, size_of};
 use crate::cli::failure::usage;
 
-/// The arguments of `create` in their own types.
+/// The parsed arguments of `create`.
 pub struct Request {
     pub list: OptionList,
     pub size: Option<u64>,

@@ -26,7 +26,7 @@ pub enum Runfiles {
 }
 
 impl Runfiles {
-    /// Those of this process.
+    /// Finds the runfiles of this process.
     pub fn find() -> Result<Self> {
         if env::var_os("RUNFILES_MANIFEST_ONLY").is_some_and(|value| value == "1") {
             let path = variable("RUNFILES_MANIFEST_FILE");
@@ -55,7 +55,7 @@ impl Runfiles {
         }
     }
 
-    /// The directory that only the name of this program told us.
+    /// Returns the directory, if it was found by the name of this program alone.
     pub fn unannounced(&self) -> Option<&Path> {
         match self {
             Runfiles::Directory {
@@ -66,7 +66,8 @@ impl Runfiles {
         }
     }
 
-    /// Where the file with the runfiles path `name`, such as `_main/vm/node.qcow2`, is.
+    /// Returns the path of the file with the runfiles path `name`, such as
+    /// `_main/vm/node.qcow2`.
     pub fn path(&self, name: &str) -> Result<PathBuf> {
         let (place, found) = match self {
             Runfiles::Directory { path, .. } => (path, Some(path.join(name))),
@@ -83,14 +84,14 @@ fn manifest(path: PathBuf) -> Result<Runfiles> {
     Ok(Runfiles::Manifest { path, content })
 }
 
-/// Not `canonicalize`: the names of the links are what counts.
+/// Makes a path absolute, without resolving symbolic links: their names are what counts.
 fn absolute(path: &Path) -> PathBuf {
     path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// A line is the runfiles path, a space and the real path. One that starts with a space
-/// has in both `\b` for a backslash and `\n` for a newline, and `\s` for a space in the
-/// first (Bazel's `SourceManifestAction.java`).
+/// Returns the real path of `name` in a manifest. A line is the runfiles path, a space and the
+/// real path. If a line starts with a space, both paths have `\b` for a backslash and `\n` for
+/// a newline, and the first has `\s` for a space (Bazel's `SourceManifestAction.java`).
 fn in_manifest(content: &[u8], name: &str) -> Option<PathBuf> {
     let escaped = name
         .replace('\\', "\\b")

@@ -14,11 +14,11 @@ use crate::cli::runfiles::Runfiles;
 
 /// Set by the rule: a JSON object with
 /// - `command`: the runfiles path of the executable, which gets all arguments;
-/// - `disks`: an object of runfiles paths of overlays by the names of the disks;
+/// - `disks`: an object that maps the names of the disks to runfiles paths of overlays;
 /// - `keep`: `never`, `on_failure` or `always`.
 const TEST: &str = "QCOW2_OVERLAY_TEST";
 
-/// The test to run, if this is one.
+/// Returns the test to run, if this program was started as one.
 pub fn job() -> Result<Option<Job>> {
     let Some(test) = env::var_os(TEST) else {
         return Ok(None);
