@@ -62,8 +62,6 @@ pub enum Error {
     },
     /// QEMU would take the name for a protocol's, not a file's.
     BackingNameIsProtocol(Vec<u8>),
-    /// A backing format is given without a backing file.
-    FormatWithoutBacking,
     /// The file is an image of a format that is not read here.
     ForeignFormat(&'static str),
     /// The file does not begin with a qcow2 header.
@@ -178,9 +176,6 @@ impl fmt::Display for Error {
                  for a file put \"./\" before it",
                 quoted(name)
             ),
-            Error::FormatWithoutBacking => {
-                write!(f, "a backing format is given, but no backing file")
-            }
             Error::ForeignFormat(format) => write!(
                 f,
                 "it is a {format} image, and a backing file must be raw or qcow2: \
