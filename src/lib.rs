@@ -2,11 +2,11 @@
 //! qcow2 images: their headers, lists of snapshots and bitmaps, and guest data.
 //!
 //! An *overlay* is a qcow2 image with a backing file (its *base*): reads of what
-//! was never written fall through to the base, writes stay in the overlay. A fresh
-//! one is metadata only, a few kilobytes whatever the size of the disk.
+//! was never written fall through to the base, writes stay in the overlay. A new
+//! overlay holds only metadata and takes a few kilobytes, whatever the size of the disk.
 //!
-//! [`Options`] say what to make, [`Layout::new`] computes where every table goes
-//! (or says why it cannot be), and the layout is then written to any
+//! [`Options`] describe a new image. [`Layout::new`] computes where every table goes,
+//! or says why there cannot be such an image. The layout can then be written to any
 //! [`std::io::Write`] or, with holes in place of zeros, to a file:
 //!
 //! ```
@@ -19,18 +19,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A [`FreshDisk`] is one that can be written anywhere, like an image that is there.
-//! It has a [`Record`] of what it is backed by, because data that was written over
-//! one base does not match another.
+//! A [`FreshDisk`] describes a new disk like an existing overlay. The disk can be written
+//! anywhere, because it has the absolute path of its base. It records a [`Stamp`] of each
+//! file that backs it, because data that was written over one base does not match another.
+//! [`Record`] says whether these files have changed since.
 //!
-//! A [`DiskReader`] reads the disk of any image, and a [`Conversion`] writes one with the
-//! content of another.
+//! A [`DiskReader`] reads the disk of any image, and a [`Conversion`] writes an image with
+//! the content of another.
 //!
 //! The modules are in layers, and each imports only from its own layer and those below:
-//! `format` is bytes and their meaning, `image` is image files, `copy` moves guest data,
-//! `make` is what is made of them. Above the library there is the command, `cli`.
+//! `format` is bytes and their meaning, `image` reads image files, `copy` moves guest data,
+//! `make` writes new images. The command, `cli`, is above the library.
 //!
-//! References to files and functions, `block/qcow2.c`, are to QEMU 10.0.2; "the
+//! References to files and functions, such as `block/qcow2.c`, are to QEMU 10.0.2; "the
 //! specification" is QEMU's `docs/interop/qcow2.rst`.
 
 mod copy;

@@ -6,24 +6,20 @@ use std::io::{self, Read, Seek};
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::format::bitmap::Bitmap;
+use crate::format::bitmap_extension::directory;
 use crate::format::bitmap_table;
-use crate::format::error::{require, Error};
+use crate::format::error::require;
 use crate::format::extension::Extension;
 use crate::format::header::Header;
 use crate::format::name::up_to_nul;
 use crate::format::table::{Names, Table};
 
-/// Limits of QEMU (`block/qcow2.h`, `QCOW2_MAX_BITMAPS` and below).
-const MAX_BITMAPS: u32 = 65535;
-const MAX_DIRECTORY: u64 = 1024 * MAX_BITMAPS as u64;
-/// QEMU's too (`block/qcow2-bitmap.c`, `BME_MAX_NAME_SIZE` and above).
+/// QEMU's limits (`block/qcow2-bitmap.c`, `BME_MAX_NAME_SIZE` and above).
 const MAX_NAME: u16 = 1023;
 const MIN_GRANULARITY_BITS: u8 = 9;
 const MAX_GRANULARITY_BITS: u8 = 31;
 
-/// The length of the header extension, in bytes.
-const EXTENSION: u64 = 24;
-/// The part of a directory entry in front of the extra data, in bytes.
+/// Length of an entry up to its extra data, in bytes.
 const FIXED: usize = 24;
 const NAMES: Names = Names {
     table: "the bitmap directory",
@@ -33,20 +29,23 @@ const NAMES: Names = Names {
 impl Bitmap {
     const IN_USE: u32 = 1 << 0;
     const AUTO: u32 = 1 << 1;
-    /// The one type there is: tracking of writes.
+    /// The only type there is: a bitmap that tracks writes.
     const DIRTY_TRACKING: u8 = 1;
 
-    /// Reads the bitmap directory of the image with `header`, in its order. There is
-    /// none unless the feature bit says so: then a program that does not know
-    /// bitmaps has written to the image since, and they are no longer valid.
+    /// Reads the bitmaps of the image with `header`, in the order of the bitmap directory.
+    /// Without the feature bit there are none: a program that does not know bitmaps has
+    /// written to the image, so they are no longer valid.
     ///
     /// # Errors
     ///
-    /// Those of `reader`, and in an [`io::Error`]: [`Error::Truncated`] when the
-    /// directory or the table of a bitmap ends behind the file (to QEMU, zeros are
-    /// there), [`Error::Corrupt`] for values that the specification rules out or QEMU
-    /// refuses, such as more than 65535 bitmaps, or extra data (`block/qcow2.c`,
-    /// `qcow2_read_extensions`; `block/qcow2-bitmap.c`, `qcow2_load_dirty_bitmaps`).
+    /// Those of `reader`, and in an [`io::Error`]: [`Error::Truncated`] if the directory or
+    /// the table of a bitmap ends beyond the end of the file (QEMU reads zeros there);
+    /// [`Error::Corrupt`] for values that the specification rules out or QEMU refuses, such
+    /// as more than 65535 bitmaps, or extra data (`block/qcow2.c`, `qcow2_read_extensions`;
+    /// `block/qcow2-bitmap.c`, `qcow2_load_dirty_bitmaps`).
+    ///
+    /// [`Error::Truncated`]: crate::Error::Truncated
+    /// [`Error::Corrupt`]: crate::Error::Corrupt
     pub fn read_all(reader: &mut (impl Read + Seek), header: &Header) -> io::Result<Vec<Self>> {
         let mut bitmaps = Vec::new();
         let extension = match header.extension(Extension::BITMAPS) {
@@ -116,49 +115,18 @@ impl Bitmap {
     }
 }
 
-/// Checks the header extension, of which only the length counts without the feature bit.
-pub(crate) fn check_extension(header: &Header, extension: &[u8]) -> Result<(), Error> {
-    match header.autoclear_features & Header::BITMAPS {
-        0 => require_length(extension),
-        _ => directory(extension, header.cluster_size()).map(drop),
-    }
-}
-
-fn require_length(extension: &[u8]) -> Result<(), Error> {
-    let length = extension.len() as u64;
-    let field = "length of the bitmaps extension";
-    require(length == EXTENSION, field, length)
-}
-
-/// The number of bitmaps, and length and offset of their directory in bytes.
-fn directory(extension: &[u8], cluster_size: u64) -> Result<(u32, u64, u64), Error> {
-    require_length(extension)?;
-    let count = BE::read_u32(extension);
-    let reserved = BE::read_u32(&extension[4..]);
-    let size = BE::read_u64(&extension[8..]);
-    let offset = BE::read_u64(&extension[16..]);
-    require((1..=MAX_BITMAPS).contains(&count), "nb_bitmaps", count)?;
-    require(
-        reserved == 0,
-        "reserved field of the bitmaps extension",
-        reserved,
-    )?;
-    require(size <= MAX_DIRECTORY, "bitmap_directory_size", size)?;
-    let is_aligned = offset != 0 && offset % cluster_size == 0;
-    require(is_aligned, "bitmap_directory_offset", offset)?;
-    Ok((count, size, offset))
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
 
     use super::*;
+    use crate::format::bitmap_extension::{LENGTH, MAX_DIRECTORY};
+    use crate::format::error::Error;
 
     const START: usize = 65536;
 
-    /// Of a bitmap whose table is where the directory is, whose first word is good as an
-    /// entry.
+    /// Returns the entry of a bitmap with its table at the start of the directory, whose first
+    /// word is also a valid entry of a table.
     fn entry(name: &str) -> Vec<u8> {
         let mut bytes = vec![0; FIXED];
         BE::write_u64(&mut bytes, START as u64);
@@ -173,7 +141,7 @@ mod tests {
     }
 
     fn extension(count: u32, size: u64) -> Vec<u8> {
-        let mut data = vec![0; EXTENSION as usize];
+        let mut data = vec![0; LENGTH as usize];
         BE::write_u32(&mut data, count);
         BE::write_u64(&mut data[8..], size);
         BE::write_u64(&mut data[16..], START as u64);
@@ -219,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_feature_bit_there_are_none() {
+    fn without_the_feature_bit_there_are_no_bitmaps() {
         let mut header = header(extension(u32::MAX, u64::MAX));
         header.autoclear_features = 0;
         assert_eq!(read(&header, &[]).expect("bitmaps"), []);
@@ -240,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_sizes_that_do_not_fit_each_other() {
+    fn mismatched_counts_and_sizes_are_corrupt() {
         let directory = [entry("first"), entry("second")].concat();
         let size = directory.len() as u64;
         for (count, size, field, value) in [
@@ -272,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn offsets_that_cannot_be() {
+    fn impossible_offsets_of_the_directory_are_refused() {
         let directory = entry("name");
         for offset in [0, 512, u64::MAX] {
             let mut data = extension(1, directory.len() as u64);
@@ -294,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_an_entry_that_cannot_be() {
+    fn impossible_fields_of_an_entry_are_refused() {
         let good = entry("name");
         let header = header(extension(1, good.len() as u64));
         for (offset, value, field) in [

@@ -9,15 +9,16 @@ use crate::format::error::require;
 use crate::format::header::Header;
 use crate::format::size::SECTOR;
 
-/// QEMU's limit for a bitmap (`block/qcow2-bitmap.c`, `BME_MAX_PHYS_SIZE`), in bytes.
+/// QEMU's limit for the size of a bitmap (`block/qcow2-bitmap.c`, `BME_MAX_PHYS_SIZE`), in bytes.
 const MAX_BITMAP: u64 = 512 << 20;
-/// Of an entry: the offset of a cluster of the bitmap, 0 if all its bits are the same,
+/// The bits of an entry that hold the offset of a cluster of the bitmap; 0 if all bits of the
+/// cluster are the same.
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
-/// which are then ones.
+/// Without an offset: all bits of the cluster are ones, not zeros.
 const ALL_ONES: u64 = 1;
 
-/// Checks that the table has an entry for each cluster of `bitmap`, and that these can be
-/// (`block/qcow2-bitmap.c`, `bitmap_table_load` and `load_bitmap_data`).
+/// Checks that the table has an entry for each cluster of `bitmap`, and that the entries are
+/// valid (`block/qcow2-bitmap.c`, `bitmap_table_load` and `load_bitmap_data`).
 pub(crate) fn check(
     reader: &mut (impl Read + Seek),
     header: &Header,

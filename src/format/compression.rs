@@ -1,21 +1,17 @@
-//! The data of compressed clusters.
+//! Decompressing clusters.
 
 use zlib_rs::{Inflate, InflateFlush};
 use zrip_decode::context::DecompressContext;
 
 use crate::format::error::Error;
+use crate::format::zstd_frame::frame_length;
 
 /// The largest window of a deflate stream. QEMU decompresses with 12 bits, but there as
-/// here the output is the window, however far back a stream looks in it.
+/// here the output is the window, and a stream can refer to any byte of it.
 const WINDOW_BITS: u8 = 15;
 
-/// The first bytes of a zstd frame, and of one to be skipped but for the lowest 4 bits
-/// (RFC 8878, 3.1.1 and 3.1.2).
-const FRAME: u32 = 0xFD2F_B528;
-const SKIPPABLE_FRAME: u32 = 0x184D_2A50;
-
 /// Decompresses one cluster after the other in the same memory: 60 KB, and for zstd a
-/// cluster and some 200 KB more.
+/// cluster and about 200 KB more.
 pub(crate) struct Decompressor {
     deflate: Inflate,
     zstd: DecompressContext,
@@ -31,14 +27,14 @@ impl Decompressor {
         }
     }
 
-    /// Fills `output`, a cluster, from `input`, the sectors that an L2 entry describes:
-    /// what follows the compressed data in the last of them is ignored. `compression` is
-    /// the [`Header`](crate::format::header::Header)'s, `guest` the cluster's guest offset.
+    /// Decompresses `input`, the sectors that an L2 entry describes, to `output`, a cluster.
+    /// Bytes after the compressed data are ignored. `compression` is that of the
+    /// [`Header`](crate::format::header::Header), `guest` the cluster's guest offset.
     ///
     /// # Errors
     ///
-    /// Fails for data that is not compressed this way or is not a whole cluster. The content of
-    /// `output` is then unspecified.
+    /// [`Error::CompressedCluster`] if the data is not compressed this way or is not a whole
+    /// cluster. The content of `output` is then unspecified.
     pub(crate) fn decompress(
         &mut self,
         compression: u8,
@@ -53,8 +49,8 @@ impl Decompressor {
         filled.ok_or(Error::CompressedCluster { guest })
     }
 
-    /// A raw deflate stream. As in QEMU (`qcow2_zlib_decompress` in
-    /// `block/qcow2-threads.c`) it need not end where the cluster does.
+    /// Decompresses a raw deflate stream. As in QEMU (`block/qcow2-threads.c`,
+    /// `qcow2_zlib_decompress`), it need not end where the cluster does.
     fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Option<()> {
         self.deflate.reset(false);
         let finish = InflateFlush::Finish;
@@ -62,8 +58,8 @@ impl Decompressor {
         (self.deflate.total_out() == output.len() as u64).then_some(())
     }
 
-    /// As many zstd frames as make a cluster, of which the last ends with it
-    /// (`qcow2_zstd_decompress` in `block/qcow2-threads.c`).
+    /// Decompresses as many zstd frames as a cluster needs. The last one must end with the
+    /// cluster (`block/qcow2-threads.c`, `qcow2_zstd_decompress`).
     fn decode_frames(&mut self, mut input: &[u8], output: &mut [u8]) -> Option<()> {
         self.cluster.clear();
         while self.cluster.len() < output.len() {
@@ -79,50 +75,10 @@ impl Decompressor {
     }
 }
 
-/// The length in bytes of the frame that `input` begins with: the decoder takes frames
-/// with nothing behind them.
-fn frame_length(input: &[u8]) -> Option<usize> {
-    let word = |at: usize| {
-        let bytes = input.get(at..at.checked_add(4)?)?;
-        Some(u32::from_le_bytes(bytes.try_into().ok()?))
-    };
-    let magic = word(0)?;
-    if magic & !0xF == SKIPPABLE_FRAME {
-        return (word(4)? as usize).checked_add(8);
-    }
-    // The first byte of the header says which fields follow (RFC 8878, 3.1.1.1). There is
-    // no dictionary that a cluster could need.
-    let descriptor = *input.get(4)?;
-    if magic != FRAME || descriptor & 3 != 0 {
-        return None;
-    }
-    let is_single_segment = descriptor & 0x20 != 0;
-    let window = usize::from(!is_single_segment);
-    let content_size = match descriptor >> 6 {
-        0 => usize::from(is_single_segment),
-        shift => 1 << shift,
-    };
-    let mut end = 5 + window + content_size;
-
-    // A block's header is of three bytes: if it is the last one, its type, its size
-    // (RFC 8878, 3.1.1.2). A block of type 1, one byte that is repeated, has that only.
-    loop {
-        let block = input.get(end..end.checked_add(3)?)?;
-        let size =
-            usize::from(block[0] >> 3) | usize::from(block[1]) << 5 | usize::from(block[2]) << 13;
-        let is_run = block[0] >> 1 & 3 == 1;
-        end += 3 + if is_run { 1 } else { size };
-        if block[0] & 1 != 0 {
-            break;
-        }
-    }
-    let checksum = if descriptor & 4 != 0 { 4 } else { 0 };
-    Some(end + checksum)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::zstd_frame::FRAME;
 
     const CLUSTER: usize = 512;
     const DEFLATE: u8 = 0;
@@ -158,13 +114,13 @@ mod tests {
         0x01,
     ];
 
-    /// What the streams above were made from.
+    /// Returns the content of the streams above.
     fn cluster() -> Vec<u8> {
         let lines = (0..40).map(|i| format!("{i} squared is {}\n", i * i));
         lines.collect::<String>().into_bytes()[..CLUSTER].to_vec()
     }
 
-    /// A frame that is stored, not compressed: its length in one byte, one raw block.
+    /// Returns a frame that is not compressed: its length in one byte, and one raw block.
     fn stored(data: &[u8]) -> Vec<u8> {
         let length = data.len() as u8;
         let header = [0x28, 0xB5, 0x2F, 0xFD, 0x20, length];
@@ -172,7 +128,7 @@ mod tests {
         [&header[..], &block, data].concat()
     }
 
-    /// 512 bytes, or as many as `length` says, from `input`.
+    /// Decompresses `input` to a cluster of `length` bytes.
     fn decompress_to(length: usize, compression: u8, input: &[u8]) -> Result<Vec<u8>, Error> {
         let mut output = vec![0; length];
         Decompressor::new().decompress(compression, input, &mut output, 0x20000)?;
@@ -190,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn ignores_what_is_behind_in_the_sector() {
+    fn ignores_bytes_after_the_compressed_data() {
         for padding in [0, 0x5A, 0xFF] {
             let padding = vec![padding; 300];
             let deflated = [&DEFLATED[..], &padding].concat();
@@ -201,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decompressor_serves_many_clusters_good_and_bad() {
+    fn a_corrupt_cluster_does_not_affect_the_next_one() {
         let mut decompressor = Decompressor::new();
         for _ in 0..3 {
             for (compression, data) in [(DEFLATE, &DEFLATED[..]), (ZSTD, &ZSTD_FRAME)] {
@@ -221,20 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_too_short_is_corrupt() {
+    fn a_stream_shorter_than_the_cluster_is_corrupt() {
         assert!(decompress_to(CLUSTER + 1, DEFLATE, &DEFLATED).is_err());
         assert!(decompress_to(CLUSTER + 1, ZSTD, &ZSTD_FRAME).is_err());
     }
 
     #[test]
-    fn a_deflate_stream_may_be_longer_than_the_cluster_but_no_zstd_frame() {
+    fn a_deflate_stream_but_no_zstd_frame_may_be_longer_than_the_cluster() {
         let begin = cluster()[..500].to_vec();
         assert_eq!(decompress_to(500, DEFLATE, &DEFLATED), Ok(begin));
         assert!(decompress_to(500, ZSTD, &ZSTD_FRAME).is_err());
     }
 
     #[test]
-    fn a_cluster_may_be_several_frames() {
+    fn a_cluster_may_consist_of_several_frames() {
         let (begin, end) = (&cluster()[..200], &cluster()[200..]);
         let (middle, end) = end.split_at(200);
         let skipped = [&[0x5A, 0x2A, 0x4D, 0x18, 3, 0, 0, 0], &b"abc"[..]].concat();
@@ -265,7 +221,7 @@ mod tests {
         let data = [&frame[..], &[0x58, 0x38, 0x25, 0x1D], padding].concat();
         assert!(decompress(ZSTD, &data).is_err());
 
-        // Runs of 128 bytes, with their sum in no, one, two, four and eight bytes.
+        // Runs of 128 bytes, in frames that store their length in 0, 1, 2, 4 and 8 bytes.
         let headers: [(&[u8], usize); 5] = [
             (&[0x00, 0], 256),
             (&[0x20, 128], 128),
@@ -299,13 +255,13 @@ mod tests {
         frame.extend([0xFF; 8]);
         frame.extend([1, 0, 0]);
         assert!(decompress(ZSTD, &frame).is_err());
-        // To be skipped, and longer than the address space of a small machine.
+        // A frame to be skipped. The end would overflow 32 bits.
         let skipped = [0x50, 0x2A, 0x4D, 0x18, 0xFF, 0xFF, 0xFF, 0xFF];
         assert!(decompress(ZSTD, &skipped).is_err());
     }
 
     #[test]
-    fn a_changed_bit_does_not_panic() {
+    fn a_changed_bit_does_not_make_decompressing_panic() {
         let mut decompressor = Decompressor::new();
         for (compression, data) in [(DEFLATE, &DEFLATED[..]), (ZSTD, &ZSTD_FRAME)] {
             for bit in 0..data.len() * 8 {

@@ -1,4 +1,4 @@
-//! Errors of a request or of an image.
+//! Errors in a request or in an image.
 
 use std::fmt;
 use std::io;
@@ -6,8 +6,8 @@ use std::io;
 use crate::format::image_format::{DMG, LUKS};
 use crate::format::name::quoted;
 
-/// Why an image cannot be made or read. [`Display`](fmt::Display) gives one line
-/// that says what it was and what would be right.
+/// The reason why an image cannot be created or read. [`Display`](fmt::Display) gives one
+/// line that says what is wrong and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -15,7 +15,7 @@ pub enum Error {
     InvalidSize(String),
     /// A size in the grammar of [`parse_size`](crate::parse_size) that no disk can have.
     HugeSize(String),
-    /// Not an option of [`OptionList`](crate::OptionList), or no value of it.
+    /// Not an option of [`OptionList`](crate::OptionList), or an invalid value of one.
     InvalidOption {
         /// The option's name, as it was given.
         name: String,
@@ -60,13 +60,13 @@ pub enum Error {
         /// The smallest cluster size that would allow it, if any does.
         fitting_cluster_size: Option<u64>,
     },
-    /// QEMU would take the name for a protocol's, not a file's.
+    /// QEMU would take the backing file's name for the address of a protocol.
     BackingNameIsProtocol(Vec<u8>),
-    /// The file is an image of a format that is not read here.
+    /// The file is an image of an unsupported format.
     ForeignFormat(&'static str),
     /// The file does not begin with a qcow2 header.
     NotQcow2,
-    /// The file is said to be raw, and begins with a qcow2 header.
+    /// The file should be raw, but begins with a qcow2 header.
     NotRaw,
     /// The file ends before something it refers to.
     Truncated {
@@ -77,12 +77,12 @@ pub enum Error {
         /// Where the file ends, in bytes.
         length: u64,
     },
-    /// An incompatible feature is set that the specification does not have (yet), so
-    /// that nothing is certain of what the image holds.
+    /// The image has an incompatible feature that is not in the specification (yet), so the
+    /// meaning of its content is unknown.
     UnknownFeature {
         /// Its bit, 5 to 63.
         bit: u32,
-        /// Its name, if the image has that.
+        /// Its name, if the image records it.
         name: Option<String>,
     },
     /// The data is encrypted, by `aes` or `luks`.
@@ -91,7 +91,7 @@ pub enum Error {
     ExternalData(Vec<u8>),
     /// A field has a value that the specification does not allow or QEMU refuses.
     Corrupt {
-        /// The field's name in the specification, or what it is.
+        /// The name of the field in the specification, or a description.
         field: &'static str,
         /// Its value.
         value: u64,
@@ -146,13 +146,13 @@ impl fmt::Display for Error {
                 write!(f, "size of {size} bytes is over the limit of {limit} bytes")?;
                 match fitting_cluster_size {
                     Some(bytes) => write!(f, "; cluster_size={bytes} would allow it"),
-                    None => write!(f, ", which no cluster_size raises enough"),
+                    None => write!(f, "; no cluster_size would allow it"),
                 }
             }
             Error::RefcountTableTooLarge { clusters } => write!(
                 f,
                 "the image has {clusters} clusters, more than a refcount table can count: \
-                 a larger cluster_size or less refcount_bits would allow it"
+                 a larger cluster_size or fewer refcount_bits would allow it"
             ),
             Error::EmptyBackingName => write!(f, "the name of the backing file is empty"),
             Error::NulInBackingName => write!(f, "the name of the backing file has a NUL byte"),
@@ -187,7 +187,7 @@ impl fmt::Display for Error {
                     }
                     DMG => {
                         ", or give -F raw (in a BUILD file: backing_format = \"raw\") \
-                         if only its name is that of one"
+                         if it is a raw disk with this name"
                     }
                     _ => "",
                 }
@@ -240,6 +240,8 @@ impl fmt::Display for Error {
     }
 }
 
+/// Returns [`Error::Truncated`] unless `end`, where `what` ends, is within a file of `length`
+/// bytes.
 pub(crate) fn check_end(what: &'static str, end: u64, length: u64) -> Result<(), Error> {
     match end > length {
         true => Err(Error::Truncated { what, end, length }),
@@ -247,6 +249,7 @@ pub(crate) fn check_end(what: &'static str, end: u64, length: u64) -> Result<(),
     }
 }
 
+/// Returns [`Error::Corrupt`].
 pub(crate) fn corrupt<T>(field: &'static str, value: impl Into<u64>) -> Result<T, Error> {
     Err(Error::Corrupt {
         field,
@@ -254,6 +257,7 @@ pub(crate) fn corrupt<T>(field: &'static str, value: impl Into<u64>) -> Result<T
     })
 }
 
+/// Returns [`Error::Corrupt`] unless the value `is_good`.
 pub(crate) fn require(
     is_good: bool,
     field: &'static str,

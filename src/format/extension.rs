@@ -1,4 +1,4 @@
-//! The extensions between the header and the backing file's name.
+//! Header extensions, which are between the header and the backing file's name.
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
@@ -6,15 +6,15 @@ use crate::format::error::{corrupt, Error};
 use crate::format::image_format::Format;
 use crate::format::stamp::{self, Stamp};
 
-/// Bytes of an entry in the table of feature names.
+/// Length of an entry in the table of feature names, in bytes.
 const FEATURE_NAME: usize = 48;
 
-/// A header extension: a type and its data, in the order of the file.
+/// A header extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
-    /// One of the numbers of the specification, section "Header extensions".
+    /// The type (the specification's section "Header extensions").
     pub kind: u32,
-    /// At most what the first cluster has room for, without padding.
+    /// The data without padding. The first cluster must have room for it.
     pub data: Vec<u8>,
 }
 
@@ -22,7 +22,7 @@ impl Extension {
     const END: u32 = 0;
     /// The format of the backing file, such as `raw`.
     pub const BACKING_FORMAT: u32 = 0xE279_2ACA;
-    /// Names of feature bits, for messages of readers that do not know them.
+    /// Names of feature bits, for messages of programs that do not know the features.
     pub const FEATURE_NAMES: u32 = 0x6803_F857;
     /// Where the list of persistent bitmaps is.
     pub const BITMAPS: u32 = 0x2385_2875;
@@ -30,8 +30,8 @@ impl Extension {
     pub const DATA_FILE: u32 = 0x4441_5441;
     /// Where the LUKS header is.
     pub const CRYPTO_HEADER: u32 = 0x0537_BE77;
-    /// Ours, `RQ2B` in ASCII: it identifies the backing files. [`Stamp`] documents
-    /// the bytes.
+    /// Our own, `RQ2B` in ASCII: the record of the backing files. [`Stamp`] documents its
+    /// bytes.
     pub const BASE_STAMPS: u32 = 0x5251_3242;
 
     pub(crate) fn backing_format(format: Format) -> Self {
@@ -49,8 +49,9 @@ impl Extension {
         }
     }
 
-    /// The table QEMU writes (`block/qcow2.c`, `qcow2_update_header`): the type of
-    /// feature (0 incompatible, 1 compatible, 2 autoclear), the bit, the name.
+    /// Returns the table that QEMU writes (`block/qcow2.c`, `qcow2_update_header`). An entry
+    /// has the type of a feature (0 incompatible, 1 compatible, 2 autoclear), its bit and
+    /// its name.
     pub(crate) fn feature_names() -> Self {
         const NAMES: [(u8, u8, &str); 8] = [
             (0, 0, "dirty bit"),
@@ -75,7 +76,7 @@ impl Extension {
     }
 }
 
-/// Appends `extensions` and the end marker.
+/// Appends `extensions` and the end marker to `bytes`.
 pub(crate) fn encode(extensions: &[Extension], bytes: &mut Vec<u8>) {
     for extension in extensions {
         let start = bytes.len();
@@ -88,7 +89,7 @@ pub(crate) fn encode(extensions: &[Extension], bytes: &mut Vec<u8>) {
     bytes.extend([0; 8]);
 }
 
-/// The name of incompatible feature `bit` in a table of feature names.
+/// Returns the name of incompatible feature `bit` in a table of feature names.
 pub(crate) fn feature_name(table: &[u8], bit: u32) -> Option<String> {
     let mut entries = table.chunks_exact(FEATURE_NAME);
     let entry = entries.find(|entry| entry[0] == 0 && u32::from(entry[1]) == bit)?;
@@ -96,8 +97,8 @@ pub(crate) fn feature_name(table: &[u8], bit: u32) -> Option<String> {
     Some(String::from_utf8_lossy(name).into_owned())
 }
 
-/// Reads all up to the end marker, or to the end of `area`, which `is_whole` unless the
-/// file ends there.
+/// Parses the extensions up to the end marker, or to the end of `area`, which `is_whole`
+/// unless the end of the file cuts it off.
 pub(crate) fn parse(mut area: &[u8], is_whole: bool) -> Result<Vec<Extension>, Error> {
     let mut extensions = Vec::new();
     while area.len() >= 8 {

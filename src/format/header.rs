@@ -9,74 +9,75 @@ use crate::format::stamp::{self, Stamp};
 
 pub(crate) const MAGIC: [u8; 4] = *b"QFI\xfb";
 pub(crate) const V2_LENGTH: usize = 72;
-/// The least a version 3 header may have.
+/// The minimum length of a version 3 header, in bytes.
 pub(crate) const V3_MIN_LENGTH: usize = 104;
-/// What we write, as QEMU does: with the compression type and its padding.
+/// The length we write, as QEMU does: with the compression type and its padding.
 const V3_LENGTH: usize = 112;
 
-/// The version of the format, the number at byte 4 of the image.
+/// The version of the format, stored at byte 4 of the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
-    /// `compat=0.10`: for readers from before QEMU 1.1. A guest's discard leaves
-    /// stale data in an overlay of this version.
+    /// `compat=0.10`: for readers older than QEMU 1.1. A guest's discard leaves stale
+    /// data in an overlay of this version.
     V2 = 2,
     /// `compat=1.1`.
     #[default]
     V3 = 3,
 }
 
-/// The fields of the header, its extensions and the backing file's name.
+/// The fields of the header, its extensions and the name of the backing file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// Byte 4.
+    /// The version of the format.
     pub version: Version,
-    /// Stored behind the extensions, unchanged and without a NUL. As in QEMU, a stored
-    /// name ends at its first NUL, and an empty one is none.
+    /// The name of the backing file, stored after the extensions, unchanged and without a
+    /// NUL. As in QEMU, a stored name ends at its first NUL, and an image whose stored name
+    /// is empty has no backing file.
     pub backing_name: Option<Vec<u8>>,
     /// log2 of the cluster size in bytes, 9 to 21.
     pub cluster_bits: u32,
     /// Size of the disk in bytes.
     pub virtual_size: u64,
-    /// 0 none, 1 AES, 2 LUKS.
+    /// Encryption method: 0 none, 1 AES, 2 LUKS.
     pub encryption: u32,
-    /// Entries of 8 bytes in the L1 table.
+    /// Number of entries of 8 bytes in the L1 table.
     pub l1_entries: u32,
     /// Where the L1 table starts, in bytes from the start of the file.
     pub l1_offset: u64,
     /// Where the refcount table starts, in bytes.
     pub refcount_table_offset: u64,
-    /// Length of the refcount table.
+    /// Length of the refcount table, in clusters.
     pub refcount_table_clusters: u32,
     /// Number of internal snapshots.
     pub snapshot_count: u32,
     /// Where the snapshot table starts, in bytes.
     pub snapshots_offset: u64,
-    /// Features a reader must know to open the image at all.
+    /// Features that a reader must know to open the image at all.
     pub incompatible_features: u64,
-    /// Features a reader may ignore.
+    /// Features that a reader may ignore.
     pub compatible_features: u64,
-    /// Features a writer that does not know them must clear.
+    /// Features that a writer must clear if it does not know them.
     pub autoclear_features: u64,
     /// log2 of the width of a refcount in bits, 0 to 6.
     pub refcount_order: u32,
-    /// 0 zlib, 1 zstd.
+    /// Compression type: 0 zlib, 1 zstd.
     pub compression: u8,
-    /// All but the end marker.
+    /// The header extensions, without the end marker.
     pub extensions: Vec<Extension>,
 }
 
 impl Header {
-    /// Incompatible: refcounts may be wrong, the image was not closed.
+    /// Incompatible: the image was not closed, so refcounts may be wrong.
     pub const DIRTY: u64 = 1 << 0;
     /// Incompatible: QEMU found the image corrupt.
     pub const CORRUPT: u64 = 1 << 1;
     /// Incompatible: guest data is in another file.
     pub const EXTERNAL_DATA: u64 = 1 << 2;
-    /// Incompatible: clusters are not compressed with deflate.
+    /// Incompatible: the compression type is not zlib.
     pub const COMPRESSION_TYPE: u64 = 1 << 3;
     /// Incompatible: clusters have subclusters.
     pub const EXTENDED_L2: u64 = 1 << 4;
-    /// All the incompatible features there are.
+    /// All incompatible features of the specification.
     pub(crate) const KNOWN_FEATURES: u64 = (1 << 5) - 1;
     /// Compatible: refcount updates may be postponed.
     pub const LAZY_REFCOUNTS: u64 = 1 << 0;
@@ -85,33 +86,35 @@ impl Header {
     /// Autoclear: the external data file can be read as a raw image.
     pub const RAW_EXTERNAL_DATA: u64 = 1 << 1;
 
-    /// Bytes in a cluster.
+    /// Returns the size of a cluster in bytes.
     pub fn cluster_size(&self) -> u64 {
         1 << self.cluster_bits
     }
 
-    /// The recorded format of the backing file, up to a NUL; none if that is empty.
+    /// Returns the recorded format of the backing file, up to the first NUL, unless it is
+    /// empty.
     pub fn backing_format(&self) -> Option<&[u8]> {
         let format = self.extension(Extension::BACKING_FORMAT).map(up_to_nul);
         format.filter(|format| !format.is_empty())
     }
 
-    /// The name of the external data file, up to a NUL.
+    /// Returns the name of the external data file, up to the first NUL.
     pub fn data_file(&self) -> Option<&[u8]> {
         self.extension(Extension::DATA_FILE).map(up_to_nul)
     }
 
-    /// The record of the files that back the image, the nearest first, if there is one.
+    /// Returns the record of the files that back the image, the nearest first, if there is
+    /// one.
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] for a record that has no meaning here.
+    /// [`Error::Corrupt`] if the record cannot be understood.
     pub fn stamps(&self) -> Result<Option<Vec<Stamp>>, Error> {
         let record = self.extension(Extension::BASE_STAMPS);
         record.map(stamp::decode).transpose()
     }
 
-    /// QEMU's name of how the data is encrypted, if it is.
+    /// Returns QEMU's name of the encryption method, if the data is encrypted.
     pub fn encryption_format(&self) -> Option<&'static str> {
         match self.encryption {
             1 => Some("aes"),
@@ -120,38 +123,40 @@ impl Header {
         }
     }
 
-    /// The data of the extension of type `kind`: as in QEMU, of the last one.
+    /// Returns the data of the extension of type `kind`. If there are several, the last one
+    /// counts, as in QEMU.
     pub fn extension(&self, kind: u32) -> Option<&[u8]> {
         let mut extensions = self.extensions.iter();
         extensions.rfind(|e| e.kind == kind).map(|e| &e.data[..])
     }
 
-    /// Whether the incompatible feature with the mask `feature` is set.
+    /// Returns whether the incompatible feature with the mask `feature` is set.
     pub fn has_incompatible(&self, feature: u64) -> bool {
         self.incompatible_features & feature != 0
     }
 
-    /// Bits in a refcount.
+    /// Returns the width of a refcount in bits.
     pub fn refcount_bits(&self) -> u64 {
         1 << self.refcount_order
     }
 
-    /// Whether refcount updates may be postponed.
+    /// Returns whether refcount updates may be postponed.
     pub fn has_lazy_refcounts(&self) -> bool {
         self.compatible_features & Self::LAZY_REFCOUNTS != 0
     }
 
-    /// Whether the external data file can be read as a raw image.
+    /// Returns whether the external data file can be read as a raw image.
     pub fn has_raw_external_data(&self) -> bool {
         self.autoclear_features & Self::RAW_EXTERNAL_DATA != 0
     }
 
-    /// Whether clusters are split into subclusters.
+    /// Returns whether clusters are split into subclusters.
     pub fn has_extended_l2(&self) -> bool {
         self.has_incompatible(Self::EXTENDED_L2)
     }
 
-    /// The header, the extensions and the backing name as they stand in the file.
+    /// Returns the header, the extensions and the backing file's name as the file stores
+    /// them.
     pub fn encode(&self) -> Vec<u8> {
         let length = match self.version {
             Version::V2 => V2_LENGTH,
@@ -178,7 +183,7 @@ impl Header {
             bytes[104] = self.compression;
         }
         // A plain version 2 header needs no end marker: readers look for extensions
-        // only in front of the backing name.
+        // only before the backing file's name.
         if self.version == Version::V3 || !self.extensions.is_empty() {
             extension::encode(&self.extensions, &mut bytes);
         }

@@ -2,7 +2,7 @@
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::bitmap_directory;
+use crate::format::bitmap_extension;
 use crate::format::error::{check_end, corrupt, Error};
 use crate::format::extension::Extension;
 use crate::format::header::Header;
@@ -13,10 +13,11 @@ use crate::format::limits::{
 
 /// QEMU's limit for the name of a format (`block/qcow2.c`, `qcow2_read_extensions`).
 const MAX_FORMAT: usize = 15;
-/// Bytes of the extension that says where the LUKS header is.
+/// Length of the extension that says where the LUKS header is, in bytes.
 const CRYPTO_HEADER: usize = 16;
 
 impl Header {
+    /// Checks the fields of the header itself.
     pub(crate) fn check_values(&self) -> Result<(), Error> {
         if self.encryption > 2 {
             return corrupt("crypt_method", self.encryption);
@@ -42,7 +43,7 @@ impl Header {
             return corrupt("nb_snapshots", self.snapshot_count);
         }
         if self.has_raw_external_data() && !self.has_incompatible(Self::EXTERNAL_DATA) {
-            // Which qemu-img info does not notice, but a virtual machine does.
+            // qemu-img info does not notice this, but a virtual machine does.
             return corrupt("autoclear_features", self.autoclear_features);
         }
         for (field, offset) in [
@@ -50,7 +51,7 @@ impl Header {
             ("refcount_table_offset", self.refcount_table_offset),
             ("snapshots_offset", self.snapshots_offset),
         ] {
-            // A table has 64 MiB at most, and QEMU's offsets are signed.
+            // A table has at most 64 MiB, and QEMU's offsets are signed.
             if offset % cluster_size != 0 || offset > i64::MAX as u64 - (64 << 20) {
                 return corrupt(field, offset);
             }
@@ -58,7 +59,7 @@ impl Header {
         Ok(())
     }
 
-    /// Checks that a file of `length` bytes holds the L1 and the refcount table.
+    /// Checks that a file of `length` bytes holds the L1 table and the refcount table.
     ///
     /// # Errors
     ///
@@ -80,8 +81,8 @@ impl Header {
     }
 }
 
-/// Checks what QEMU checks of extensions when it opens an image. Those that do not count,
-/// because another of their type follows, must be good too.
+/// Checks the extensions as QEMU does when it opens an image. An extension that does not
+/// count, because another of its type follows, must be valid too.
 pub(crate) fn check_extensions(header: &Header) -> Result<(), Error> {
     let is_luks = header.encryption_format() == Some("luks");
     let mut has_luks_header = false;
@@ -101,7 +102,7 @@ pub(crate) fn check_extensions(header: &Header) -> Result<(), Error> {
                 }
                 has_luks_header = true;
             }
-            Extension::BITMAPS => bitmap_directory::check_extension(header, data)?,
+            Extension::BITMAPS => bitmap_extension::check(header, data)?,
             _ => {}
         }
     }

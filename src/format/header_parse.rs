@@ -12,32 +12,32 @@ use crate::format::limits::MAX_BACKING_NAME;
 use crate::format::name::up_to_nul;
 
 impl Header {
-    /// Reads the header cluster, and no more, from the start of an image.
+    /// Reads the header from an image, of which only the first cluster is read.
     ///
     /// # Errors
     ///
-    /// Those of `reader`, and of [`Header::parse`] wrapped in an [`io::Error`].
+    /// Those of `reader`, and those of [`Header::parse`] in an [`io::Error`].
     pub fn read(reader: &mut impl Read) -> io::Result<Self> {
         let mut bytes = Vec::new();
         reader.take(V2_LENGTH as u64).read_to_end(&mut bytes)?;
         let cluster_size = 1 << check_start(&bytes)?;
-        bytes.reserve(cluster_size as usize); // so that it is read at once
+        bytes.reserve(cluster_size as usize); // to read it at once
         reader
             .take(cluster_size - bytes.len() as u64)
             .read_to_end(&mut bytes)?;
         Ok(Self::parse(&bytes)?)
     }
 
-    /// Reads a header from `bytes`, the first cluster of an image (less where the
-    /// file is shorter).
+    /// Parses a header from `bytes`, the first cluster of an image (or less if the file is
+    /// shorter).
     ///
     /// # Errors
     ///
     /// [`Error::NotQcow2`], [`Error::Truncated`], [`Error::UnknownFeature`], and
     /// [`Error::Corrupt`] for values that the specification rules out or QEMU refuses
-    /// (`block/qcow2.c`, `qcow2_do_open`). That is more than QEMU refuses: to it what
-    /// lies behind the end of the file is zeros, so that an image that is cut off can
-    /// read as an empty one; and it takes a backing name inside the header.
+    /// (`block/qcow2.c`, `qcow2_do_open`). QEMU refuses less. It reads zeros beyond the end
+    /// of the file, so it can take an image that is cut off for an empty one. It also
+    /// accepts a backing file's name inside the header.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let cluster_bits = check_start(bytes)?;
         let mut header = Header {
@@ -92,7 +92,7 @@ impl Header {
             let name = up_to_nul(&bytes[extensions_end..end as usize]);
             header.backing_name = (!name.is_empty()).then(|| name.to_vec());
         }
-        // Where the file ends before the cluster does, zeros would follow, which are an end.
+        // If the file ends before the cluster does, QEMU reads zeros, which are an end marker.
         let is_whole = name_offset != 0 || bytes.len() as u64 == header.cluster_size();
         header.extensions = extension::parse(&bytes[length..extensions_end], is_whole)?;
         match header.incompatible_features & !Self::KNOWN_FEATURES {
@@ -107,7 +107,7 @@ impl Header {
     }
 }
 
-/// Checks what everything else depends on; returns the cluster bits.
+/// Checks the fields that everything else depends on, and returns `cluster_bits`.
 fn check_start(bytes: &[u8]) -> Result<u32, Error> {
     if !bytes.starts_with(&MAGIC) {
         return Err(Error::NotQcow2);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn no_change_of_one_byte_makes_parsing_panic() {
+    fn a_changed_byte_does_not_make_parsing_panic() {
         let good = image();
         for offset in 0..600 {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
@@ -164,13 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn an_image_with_an_unknown_feature_is_refused_by_its_name() {
+    fn the_error_of_an_unknown_feature_has_its_recorded_name() {
         let mut header = Header::parse(&image()).expect("a header");
         header.incompatible_features = 1 << 63 | Header::DIRTY;
         let unknown = |name| Error::UnknownFeature { bit: 63, name };
         assert_eq!(Header::parse(&header.encode()), Err(unknown(None)));
         let table = header.extensions.last_mut().expect("the feature names");
-        // The same bit of a compatible feature, then the one that counts.
+        // A compatible feature with the same bit, then the incompatible one.
         for (entry, start) in [(0, b"\x01\x3fother"), (48, b"\x00\x3fnewer")] {
             table.data[entry..entry + 48].fill(0);
             table.data[entry..entry + 7].copy_from_slice(start);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_exclude_each_other_are_corrupt() {
+    fn an_unknown_encryption_or_a_mismatched_compression_is_corrupt() {
         for (offset, value, field) in [
             (35, 3, "crypt_method"),
             (79, 8, "compression_type"),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn subclusters_have_a_sector_at_least() {
+    fn subclusters_smaller_than_a_sector_are_corrupt() {
         let options = Options::new(1 << 30).cluster_size(16384).extended_l2(true);
         let layout = Layout::new(&options).expect("a layout");
         let mut bytes = layout.header().encode();

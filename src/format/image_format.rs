@@ -1,19 +1,19 @@
-//! The formats of images, by name.
+//! Image formats and their names.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A format that a backing file can have.
+/// A supported image format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// The file's bytes are the disk's.
+    /// The bytes of the file are those of the disk.
     Raw,
-    /// Versions 2 and 3.
+    /// Version 2 or 3 of qcow2.
     Qcow2,
 }
 
 impl Format {
-    /// QEMU's name of the format.
+    /// Returns QEMU's name of the format.
     pub fn name(self) -> &'static str {
         match self {
             Format::Raw => "raw",
@@ -40,7 +40,7 @@ impl FromStr for Format {
     }
 }
 
-/// The name of a format that is a layer of encryption around a raw disk.
+/// The name of an encryption format. A guest can encrypt a raw disk with it too.
 pub(crate) const LUKS: &str = "LUKS";
-/// That of a format that only the name of a file tells.
+/// The name of a format that QEMU recognizes only by the name of the file.
 pub(crate) const DMG: &str = "DMG";

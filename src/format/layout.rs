@@ -1,4 +1,4 @@
-//! Where every byte of an image goes: a pure function of the options.
+//! The layout of a new image: a pure function of its options.
 
 use std::io::{self, Write};
 
@@ -8,12 +8,12 @@ use crate::format::new_header::new_header;
 use crate::format::options::Options;
 use crate::format::refcounts::Refcounts;
 
-/// An image of which nothing has been written: metadata only, no data clusters.
+/// The layout of an image without guest data: metadata only, no data clusters.
 ///
-/// In the file follow each other: the header cluster, the refcount table, the
-/// refcount blocks, the L1 table. With clusters of 16 KiB and more and refcounts of
-/// 16 bits this is byte for byte what `qemu-img create` writes. The file ends with
-/// the last L1 entry, in the middle of a cluster, as QEMU's does.
+/// The file consists of the header cluster, the refcount table, the refcount blocks and
+/// the L1 table. With clusters of 16 KiB and more and refcounts of 16 bits it has the
+/// same bytes as a file that `qemu-img create` writes. The file ends with the last L1
+/// entry, in the middle of a cluster, as QEMU's does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     header: Header,
@@ -21,13 +21,13 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Places every table of the image that `options` ask for.
+    /// Computes the layout of the image that `options` describe.
     ///
     /// # Errors
     ///
-    /// When a value is out of its range, when options exclude each other, when the
-    /// L1 table cannot map the size (the limit is 32 MiB of L1 table: 2 PiB with
-    /// clusters of 64 KiB), or when the backing name is not one a file could have.
+    /// If a value is out of range, if options exclude each other, if the L1 table
+    /// cannot map the size (the limit is 32 MiB of L1 table: 2 PiB with clusters of
+    /// 64 KiB), or if no file can have the name of the backing file.
     pub fn new(options: &Options) -> Result<Self, Error> {
         let mut header = new_header(options)?;
         let cluster_size = options.cluster_size;
@@ -36,18 +36,18 @@ impl Layout {
         header.refcount_table_offset = cluster_size;
         header.refcount_table_clusters = refcounts.table_clusters as u32;
         if header.l1_entries > 0 {
-            // QEMU too stores 0 where there is no table.
+            // Without a table, QEMU stores 0 too.
             header.l1_offset = (refcounts.clusters - l1_clusters) * cluster_size;
         }
         Ok(Layout { header, refcounts })
     }
 
-    /// The header the image will have.
+    /// Returns the header that the image will have.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// Length of the image file in bytes.
+    /// Returns the length of the image file in bytes.
     pub fn file_length(&self) -> u64 {
         match self.header.l1_entries {
             0 => self.refcounts.clusters * self.header.cluster_size(),
@@ -55,7 +55,7 @@ impl Layout {
         }
     }
 
-    /// The parts of the file that are not zero, each with its offset, in order.
+    /// Returns the parts of the file that are not zero, each with its offset, in order.
     pub fn segments(&self) -> [(u64, Vec<u8>); 3] {
         let refcounts = &self.refcounts;
         let table_offset = self.header.refcount_table_offset;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_follow_each_other_inside_the_file() {
+    fn segments_are_in_order_and_within_the_file() {
         for layout in layouts() {
             let cluster_size = layout.header.cluster_size();
             let mut end = 0;
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_reads_as_it_was_written() {
+    fn a_header_is_parsed_as_it_was_encoded() {
         for layout in layouts() {
             let bytes = layout.header.encode();
             assert_eq!(Header::parse(&bytes), Ok(layout.header));

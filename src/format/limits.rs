@@ -1,4 +1,4 @@
-//! Limits that apply both to making and to reading an image.
+//! Limits that apply to new and to existing images.
 
 /// QEMU's limit (`block/qcow2.h`, `QCOW_MAX_L1_SIZE`), in entries of 8 bytes.
 pub(crate) const MAX_L1_ENTRIES: u64 = (32 << 20) / 8;
@@ -12,6 +12,7 @@ pub(crate) const MAX_SNAPSHOTS: u32 = 65536;
 /// in bytes.
 pub(crate) const MIN_EXTENDED_L2_CLUSTER_SIZE: u64 = 16 << 10;
 
+/// Returns the number of bytes of the disk that one L2 table maps.
 pub(crate) fn bytes_mapped_by_l2_table(cluster_size: u64, extended_l2: bool) -> u64 {
     let entry_size = if extended_l2 { 16 } else { 8 };
     cluster_size * (cluster_size / entry_size)

@@ -9,11 +9,11 @@ use crate::format::extension::Extension;
 use crate::format::header::Header;
 
 const MAGIC: [u8; 6] = *b"LUKS\xba\xbe";
-/// Bytes of a header of version 1, the only one QEMU knows, key slots included.
+/// Length of a header of version 1, the only one that QEMU knows, with its key slots.
 const LENGTH: usize = 592;
 
-/// Checks that the LUKS header is one, if the image with `header` should have it. What it
-/// says of ciphers and key slots is not read.
+/// Checks that an image whose `header` refers to a LUKS header has one. Its ciphers and key
+/// slots are not checked.
 pub(crate) fn check(reader: &mut (impl Read + Seek), header: &Header) -> io::Result<()> {
     let Some(extension) = header.extension(Extension::CRYPTO_HEADER) else {
         return Ok(());

@@ -1,39 +1,39 @@
 //! The entries of L1 and L2 tables.
 //!
-//! The specification's sections "L1 table entry", "Standard Cluster Descriptor",
-//! "Compressed Clusters Descriptor" and "Extended L2 Entries"; what is corrupt here is
-//! corrupt for QEMU too (`block/qcow2.h`, `qcow2_get_subcluster_type`; `block/qcow2-cluster.c`,
-//! `qcow2_get_host_offset`).
+//! See the specification's sections "L1 table entry", "Standard Cluster Descriptor",
+//! "Compressed Clusters Descriptor" and "Extended L2 Entries". An entry that is corrupt here
+//! is corrupt to QEMU too (`block/qcow2.h`, `qcow2_get_subcluster_type`;
+//! `block/qcow2-cluster.c`, `qcow2_get_host_offset`).
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::format::error::{corrupt, Error};
 use crate::format::header::{Header, Version};
 
-/// The bits of an entry that are an offset in the file.
+/// The bits of an entry that hold an offset in the file.
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 /// The refcount is exactly one, so that the cluster can be written in place.
 const COPIED: u64 = 1 << 63;
 const COMPRESSED: u64 = 1 << 62;
 const ZERO: u64 = 1;
-/// Subclusters in a cluster with an extended entry.
-pub(crate) const SUBCLUSTERS: u32 = 32;
+/// Number of subclusters in a cluster with an extended entry.
+const SUBCLUSTERS: u32 = 32;
 
 /// Where the content of a part of the disk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// In the file beneath; zeros if there is none.
+    /// In the backing file; zeros if there is none.
     Beneath,
-    /// Nowhere: zeros.
+    /// Nowhere: it reads as zeros.
     Zero,
-    /// At this byte of the file.
+    /// At this offset in the file.
     At(u64),
     /// In a compressed cluster.
     Compressed(Compressed),
 }
 
 impl Place {
-    /// Where what is `count` bytes further is, if all is in one place.
+    /// Returns the place of the content `count` bytes further on in the same part of the disk.
     pub fn behind(self, count: u64) -> Self {
         match self {
             Place::At(offset) => Place::At(offset + count),
@@ -42,16 +42,16 @@ impl Place {
     }
 }
 
-/// Where the bytes of a compressed cluster are in the file.
+/// Where the data of a compressed cluster is in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Compressed {
     pub offset: u64,
-    /// As far as the entry tells: up to 511 bytes behind the compressed data belong to
-    /// other clusters, or are behind the end of the file.
+    /// Up to the end of the last sector: the last bytes, at most 511, can belong to other
+    /// clusters or be beyond the end of the file.
     pub length: usize,
 }
 
-/// How the entries of an image are to be read.
+/// Reads the entries of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mapping {
     version: Version,
@@ -72,7 +72,7 @@ impl Mapping {
         1 << self.cluster_bits
     }
 
-    /// Bytes in an L2 entry.
+    /// Returns the size of an L2 entry in bytes.
     pub fn entry_size(&self) -> u64 {
         match self.is_extended {
             true => 16,
@@ -80,7 +80,8 @@ impl Mapping {
         }
     }
 
-    /// Parts of a cluster that can be in different places: 32 or 1.
+    /// Returns the number of units in a cluster, the parts that can be in different places:
+    /// 32 or 1.
     pub fn units(&self) -> u32 {
         match self.is_extended {
             true => SUBCLUSTERS,
@@ -88,12 +89,12 @@ impl Mapping {
         }
     }
 
-    /// Bytes of the disk that are all in one place: a cluster or a subcluster.
+    /// Returns the size of a unit, a cluster or a subcluster, in bytes.
     pub fn unit_size(&self) -> u64 {
         self.cluster_size() / u64::from(self.units())
     }
 
-    /// Where the L2 table is that the L1 `entry` of 8 bytes names, if any.
+    /// Returns the offset of the L2 table that an L1 `entry` of 8 bytes refers to, if any.
     pub fn l2_table(&self, entry: &[u8]) -> Result<Option<u64>, Error> {
         let offset = BE::read_u64(entry) & OFFSET;
         if !offset.is_multiple_of(self.cluster_size()) {
@@ -102,8 +103,7 @@ impl Mapping {
         Ok((offset != 0).then_some(offset))
     }
 
-    /// Where the units of a cluster are whose L2 entry is `entry`, of
-    /// [`entry_size`](Self::entry_size) bytes.
+    /// Returns the meaning of an L2 `entry` of [`entry_size`](Self::entry_size) bytes.
     pub fn cluster(&self, entry: &[u8]) -> Result<Cluster, Error> {
         let value = BE::read_u64(entry);
         if value & COMPRESSED != 0 {
@@ -147,11 +147,11 @@ impl Mapping {
     }
 }
 
-/// What an L2 entry says of its cluster.
+/// The meaning of an L2 entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cluster {
     Whole(Place),
-    /// With subclusters, bit 0 of the masks being the first.
+    /// A cluster with subclusters. Bit 0 of the masks is the first.
     Parted {
         host: u64,
         zeros: u32,
@@ -160,7 +160,7 @@ pub(crate) enum Cluster {
 }
 
 impl Cluster {
-    /// Where the unit `index` is, of `unit_size` bytes.
+    /// Returns the place of unit `index`, of `unit_size` bytes.
     pub fn unit(&self, index: u32, unit_size: u64) -> Place {
         match *self {
             Cluster::Whole(place) => place,
@@ -177,11 +177,11 @@ impl Cluster {
     }
 }
 
-/// An L1 entry, or an L2 entry of a whole cluster, for what is at `offset` and has a
-/// refcount of one.
+/// Returns the L1 entry of a table, or the L2 entry of a cluster, at `offset` with a refcount
+/// of one.
 pub(crate) fn entry_at(offset: u64) -> u64 {
     offset | COPIED
 }
 
-/// The L2 entry, not extended, of a cluster of zeros.
+/// The standard L2 entry of a cluster of zeros.
 pub(crate) const ZERO_ENTRY: u64 = ZERO;

@@ -2,6 +2,7 @@
 
 pub mod bitmap;
 pub mod bitmap_directory;
+pub mod bitmap_extension;
 pub mod bitmap_table;
 pub mod compression;
 pub mod error;
@@ -24,3 +25,4 @@ pub mod snapshots;
 pub mod stamp;
 pub mod table;
 pub mod zeros;
+pub mod zstd_frame;

@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The protocol QEMU would take `name` to start with (`nbd` in `nbd:host:1`): what
-/// stands before a `:` that no `/` precedes (`block.c:159`, `path_has_protocol`).
+/// Returns the protocol that QEMU would see in `name` (`nbd` in `nbd:host:1`): the part
+/// before a `:` that no `/` precedes (`block.c:159`, `path_has_protocol`).
 ///
 /// ```
 /// use qcow2_overlay::protocol;
@@ -17,21 +17,21 @@ pub fn protocol(name: &[u8]) -> Option<&[u8]> {
     (name[end] == b':').then_some(&name[..end])
 }
 
-/// The path of the backing file called `name` in the image at `image`: `name`
-/// itself if absolute, else joined to the directory of `image` as that was given;
-/// symbolic links are not followed (`block.c:354`, `bdrv_get_full_backing_filename`).
+/// Returns the path of the backing file that the image at `image` calls `name`: `name`
+/// itself if it is absolute, else `name` in the directory of `image` as given. Symbolic
+/// links are not followed (`block.c:354`, `bdrv_get_full_backing_filename`).
 pub fn resolve(image: &Path, name: &[u8]) -> PathBuf {
     let name = Path::new(OsStr::from_bytes(name));
     image.parent().unwrap_or(Path::new("")).join(name)
 }
 
-/// What QEMU, whose strings are C's, takes of a stored name: all up to the first NUL.
+/// Returns the part of a stored name up to the first NUL: QEMU reads it as a C string.
 pub(crate) fn up_to_nul(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|&byte| byte == 0);
     &bytes[..end.unwrap_or(bytes.len())]
 }
 
-/// `bytes` as one would quote them in a message: one line, non-UTF-8 marked.
+/// Quotes `bytes` for a message: on one line, with bytes that are not UTF-8 marked.
 pub(crate) fn quoted(bytes: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(bytes))
 }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn relative_names_start_at_the_directory_of_the_image() {
+    fn relative_names_are_resolved_against_the_directory_of_the_image() {
         let path = |image: &str, name: &[u8]| resolve(Path::new(image), name);
         assert_eq!(path("disk.qcow2", b"node.img"), Path::new("node.img"));
         assert_eq!(

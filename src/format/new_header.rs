@@ -13,12 +13,12 @@ use crate::format::size::SECTOR;
 const MIN_CLUSTER_SIZE: u64 = 512;
 const MAX_CLUSTER_SIZE: u64 = 2 << 20;
 
-/// The header of the image that `options` ask for, but for where its tables are.
+/// Returns the header of the image that `options` describe, without the places of its tables.
 ///
 /// # Errors
 ///
-/// When a value is out of its range, when options exclude each other, when the L1 table
-/// cannot map the size, or when the backing name is not one a file could have.
+/// If a value is out of range, if options exclude each other, if the L1 table cannot map
+/// the size, or if no file can have the name of the backing file.
 pub(crate) fn new_header(options: &Options) -> Result<Header, Error> {
     check_combination(options)?;
     let cluster_size = options.cluster_size;
@@ -93,7 +93,7 @@ fn add_names(header: &mut Header, options: &Options) -> Result<(), Error> {
             header.extensions.push(Extension::backing_format(format));
         }
     }
-    // QEMU leaves the table out where it would crowd a small header cluster
+    // QEMU leaves the feature names out of a small header cluster
     // (block/qcow2.c, qcow2_update_header).
     if options.version == Version::V3 && options.cluster_size > 4096 {
         header.extensions.push(Extension::feature_names());
@@ -109,7 +109,7 @@ fn add_names(header: &mut Header, options: &Options) -> Result<(), Error> {
             return Err(Error::NulInBackingName);
         }
         if length > limit {
-            // At most 2048: too little for what a larger header would have.
+            // At most 2048: the larger header has no feature names either.
             let fitting = (start + length).next_power_of_two() as u64;
             return Err(Error::BackingNameTooLong {
                 length,
@@ -122,7 +122,7 @@ fn add_names(header: &mut Header, options: &Options) -> Result<(), Error> {
         }
         header.backing_name = Some(backing.name.clone());
         if !options.stamps.is_empty() {
-            // Last of all, where QEMU puts extensions that it does not know.
+            // Last, where QEMU puts extensions that it does not know.
             header
                 .extensions
                 .push(Extension::base_stamps(&options.stamps));
@@ -134,11 +134,12 @@ fn add_names(header: &mut Header, options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// The largest size that an L1 table of 32 MiB can map, in bytes.
+/// Returns the largest size that an L1 table of 32 MiB can map, in bytes.
 pub(crate) fn max_virtual_size(cluster_size: u64, extended_l2: bool) -> u64 {
     MAX_L1_ENTRIES * bytes_mapped_by_l2_table(cluster_size, extended_l2)
 }
 
+/// Returns the smallest cluster size with which the L1 table can map the disk, if there is one.
 fn fitting_cluster_size(options: &Options) -> Option<u64> {
     (MIN_CLUSTER_SIZE.trailing_zeros()..=MAX_CLUSTER_SIZE.trailing_zeros())
         .map(|bits| 1 << bits)

@@ -6,7 +6,7 @@ use crate::format::image_format::Format;
 use crate::format::options::Options;
 use crate::format::size::parse_size;
 
-/// What one or more `-o` lists say.
+/// The options of one or more `-o` lists.
 ///
 /// ```
 /// use qcow2_overlay::OptionList;
@@ -32,19 +32,19 @@ pub struct OptionList {
 }
 
 impl OptionList {
-    /// Takes over the options of `list`, which commas separate; a doubled comma stands
-    /// for one in a value (QEMU `util/keyval.c`). Where an option that describes the
-    /// format is given again, the last counts.
+    /// Adds the options of `list`, which are separated by commas; a doubled comma stands
+    /// for a comma in a value (QEMU `util/qemu-option.c`, `get_opt_value`). If an option
+    /// that describes the format is given more than once, the last one counts.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidOption`] for an unknown option, a value it cannot have, and for
-    /// a second `size`, `backing_file` or `backing_fmt`.
+    /// [`Error::InvalidOption`] for an unknown option, an invalid value, and a second
+    /// `size`, `backing_file` or `backing_fmt`.
     pub fn add(&mut self, list: &[u8]) -> Result<(), Error> {
         split(list).iter().try_for_each(|option| self.set(option))
     }
 
-    /// The options of an image of `virtual_size` bytes, less its backing file.
+    /// Returns the options of an image of `virtual_size` bytes, without its backing file.
     pub fn options(&self, virtual_size: u64) -> Options {
         let mut options = Options::new(virtual_size);
         options.version = self.version.unwrap_or(options.version);
@@ -118,8 +118,8 @@ impl OptionList {
     }
 }
 
-/// A switch without a value is on, and behind `no` off (QEMU `util/qemu-option.c`,
-/// `get_opt_name_value`).
+/// Returns the name and the value of a switch that is given without a value: it is on, or
+/// off after `no` (QEMU `util/qemu-option.c`, `get_opt_name_value`).
 fn bare(text: &str) -> Option<(&str, &str)> {
     let is_switch = |name: &str| matches!(name, "lazy_refcounts" | "extended_l2");
     match text.strip_prefix("no") {
@@ -128,7 +128,7 @@ fn bare(text: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// A number as C writes it: hexadecimal behind `0x`, octal behind `0`.
+/// Parses a number as C does: hexadecimal after `0x`, octal after `0`.
 fn parse_number(text: &str) -> Option<u64> {
     let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
@@ -139,6 +139,7 @@ fn parse_number(text: &str) -> Option<u64> {
     is_plain.then(|| u64::from_str_radix(digits, radix).ok())?
 }
 
+/// Splits a list at its commas, and replaces doubled commas by one.
 fn split(list: &[u8]) -> Vec<Vec<u8>> {
     let mut options = vec![Vec::new()];
     let mut bytes = list.iter().peekable();
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_those_of_c() {
+    fn numbers_are_written_as_in_c() {
         for (text, bits) in [("16", 16), ("0x10", 16), ("0X40", 64), ("020", 16)] {
             let expected = Ok(Options::new(0).refcount_bits(bits));
             assert_eq!(options(&format!("refcount_bits={text}")), expected);

@@ -14,7 +14,7 @@ pub(crate) struct Backing {
 
 /// The options of an image: a builder that starts from QEMU's defaults.
 ///
-/// Nothing is checked here: [`Layout::new`](crate::Layout::new) does that.
+/// The builder does not check the options; [`Layout::new`](crate::Layout::new) does.
 ///
 /// ```
 /// use qcow2_overlay::{Format, Options, Version};
@@ -36,8 +36,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// A blank version 3 image of `virtual_size` bytes (rounded up to 512) with
-    /// clusters of 64 KiB and refcounts of 16 bits.
+    /// Returns the options of a blank version 3 image of `virtual_size` bytes (rounded up
+    /// to 512) with clusters of 64 KiB and refcounts of 16 bits.
     pub fn new(virtual_size: u64) -> Self {
         Options {
             virtual_size,
@@ -51,9 +51,9 @@ impl Options {
         }
     }
 
-    /// The options that gave, or could have given, an image with this header, less
-    /// its backing file and what is recorded of that. A part of a sector at the end of
-    /// its size does not count, as in QEMU.
+    /// Returns the options with which an image with this header can be created, without its
+    /// backing file and the record of that. As in QEMU, the size is rounded down to a whole
+    /// sector.
     pub fn like(header: &Header) -> Self {
         Options {
             virtual_size: header.virtual_size / SECTOR * SECTOR,
@@ -67,47 +67,46 @@ impl Options {
         }
     }
 
-    /// Makes the image an overlay of the file called `name`: at most 1023 bytes, and
-    /// no more than the first cluster has room for, stored as they are. QEMU resolves
-    /// a relative name against the directory of the overlay.
+    /// Makes the image an overlay of the file called `name`, which is stored unchanged. The
+    /// name has at most 1023 bytes, and no more than the first cluster has room for. QEMU
+    /// resolves a relative name against the directory of the overlay.
     ///
-    /// The format is recorded so that QEMU need not guess: without it a raw base
-    /// whose guest wrote a qcow2 header into its first sector is opened as qcow2.
+    /// The format is recorded so that QEMU need not guess: without it, QEMU opens a raw base
+    /// as qcow2 if the guest wrote a qcow2 header into its first sector.
     pub fn backing(mut self, name: impl Into<Vec<u8>>, format: Option<Format>) -> Self {
         let name = name.into();
         self.backing = Some(Backing { name, format });
         self
     }
 
-    /// The size of the disk in bytes, rounded up to 512.
+    /// Sets the size of the disk in bytes, which is rounded up to 512.
     pub fn virtual_size(mut self, bytes: u64) -> Self {
         self.virtual_size = bytes;
         self
     }
 
-    /// Records the stamps of the files that back the image, the nearest first. Times make
-    /// images differ from build to build, so what a build makes should not have this.
-    /// The record is left out of an image without a backing file, and where the first
-    /// cluster has no room for it.
+    /// Records the stamps of the files that back the image, the nearest first. Times differ
+    /// from build to build, so an image that a build makes should not have this record. It is
+    /// left out if the image has no backing file, or if the first cluster has no room for it.
     pub fn stamps(mut self, stamps: impl Into<Vec<Stamp>>) -> Self {
         self.stamps = stamps.into();
         self
     }
 
-    /// The version of the format; default 3.
+    /// Sets the version of the format; default 3.
     pub fn version(mut self, version: Version) -> Self {
         self.version = version;
         self
     }
 
-    /// Bytes in a cluster: a power of two from 512 to 2097152; default 65536.
+    /// Sets the size of a cluster in bytes: a power of two from 512 to 2097152; default 65536.
     pub fn cluster_size(mut self, bytes: u64) -> Self {
         self.cluster_size = bytes;
         self
     }
 
-    /// Width of a reference count: 1, 2, 4, 8, 16, 32 or 64 bits; default 16,
-    /// which is the only one version 2 has.
+    /// Sets the width of a refcount: 1, 2, 4, 8, 16, 32 or 64 bits; default 16, the only
+    /// width in version 2.
     pub fn refcount_bits(mut self, bits: u64) -> Self {
         self.refcount_bits = bits;
         self

@@ -5,26 +5,26 @@ use byteorder::{BigEndian, ByteOrder};
 use crate::format::error::Error;
 use crate::format::limits::MAX_REFCOUNT_TABLE;
 
-/// The refcount structures of an image: as many as it takes to count all clusters of the
-/// file, their own included.
+/// The refcount structures of an image. They count all clusters of the file, their own
+/// included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refcounts {
     cluster_size: u64,
     bits: u64,
-    /// Refcount blocks, of one cluster each.
+    /// Number of refcount blocks, of one cluster each.
     pub blocks: u64,
-    /// Clusters of the refcount table, which lists the blocks.
+    /// Number of clusters of the refcount table, which lists the blocks.
     pub table_clusters: u64,
-    /// Clusters of the whole file, each of which has a refcount of one.
+    /// Number of clusters of the whole file, each of which has a refcount of one.
     pub clusters: u64,
 }
 
 impl Refcounts {
-    /// Those of an image of `others` clusters beside the refcount structures.
+    /// Returns the refcount structures of an image that has `others` clusters besides them.
     ///
     /// # Errors
     ///
-    /// [`Error::RefcountTableTooLarge`] if the refcount table were over QEMU's limit.
+    /// [`Error::RefcountTableTooLarge`] if the refcount table would exceed QEMU's limit.
     pub fn of(others: u64, cluster_size: u64, bits: u64) -> Result<Self, Error> {
         let per_block = cluster_size * 8 / bits;
         let (mut table_clusters, mut blocks) = (1, 1);
@@ -49,7 +49,7 @@ impl Refcounts {
         })
     }
 
-    /// The refcount table of blocks that follow each other from `offset` on.
+    /// Returns the refcount table for consecutive blocks, the first of which is at `offset`.
     pub fn table(&self, offset: u64) -> Vec<u8> {
         let mut table = vec![0; self.blocks as usize * 8];
         for (index, entry) in table.chunks_exact_mut(8).enumerate() {
@@ -58,8 +58,8 @@ impl Refcounts {
         table
     }
 
-    /// Bytes `from..from + length` of the blocks, one behind the other: a refcount of one
-    /// for every cluster of the file. `from` is a multiple of 8.
+    /// Returns bytes `from..from + length` of the consecutive blocks, with a refcount of one
+    /// for every cluster of the file. `from` must be a multiple of 8.
     pub fn counts(&self, from: u64, length: usize) -> Vec<u8> {
         let bits = self.bits as usize;
         let mut counts = vec![0; length];
@@ -78,7 +78,8 @@ impl Refcounts {
         counts
     }
 
-    /// Bytes of the blocks up to the refcount of the last cluster; zeros follow.
+    /// Returns the length in bytes of the blocks up to the refcount of the last cluster. Zeros
+    /// follow.
     pub fn counts_length(&self) -> u64 {
         (self.clusters * self.bits).div_ceil(8)
     }

@@ -2,20 +2,20 @@
 
 use crate::format::error::Error;
 
-/// The unit in which a disk's size is counted: 512 bytes. Sizes that are no
-/// multiple of it are rounded up, as `qemu-img create` does.
+/// The unit of disk sizes: 512 bytes. A size that is not a multiple of it is rounded up,
+/// as `qemu-img create` does.
 pub const SECTOR: u64 = 512;
 
-/// Reads a size in bytes from `text`, with the grammar of `qemu-img`
+/// Parses a size, and returns it in bytes. The grammar is that of `qemu-img`
 /// (QEMU `util/cutils.c`, `do_strtosz_full`): decimal digits with an optional
-/// fraction and one suffix of `b`, `K`, `M`, `G`, `T`, `P`, `E` (powers of 1024,
-/// either case), or a hexadecimal number of bytes (`0x…`); white space may precede it.
-/// What a suffix leaves of a fraction of a byte rounds to the nearest.
+/// fraction and an optional suffix `b`, `K`, `M`, `G`, `T`, `P` or `E` (powers of 1024,
+/// either case), or a hexadecimal number of bytes (`0x…`). White space may precede it.
+/// The size is rounded to the nearest byte.
 ///
 /// # Errors
 ///
 /// [`Error::InvalidSize`] for anything else. That includes a sign, which `qemu-img create`
-/// ignores: `+10G` is how `qemu-img resize` says "10G more".
+/// ignores: to `qemu-img resize`, `+10G` means "10G more".
 /// [`Error::HugeSize`] for more than 9223372036854775807 (2^63 - 1) bytes, the largest
 /// size QEMU knows.
 ///
@@ -34,12 +34,12 @@ pub fn parse_size(text: &str) -> Result<u64, Error> {
     }
 }
 
-/// Digits behind the point beyond these cannot change a result by a byte.
+/// Further digits after the point cannot change a result by a byte.
 const MAX_FRACTION_DIGITS: usize = 18;
 
-/// The number of bytes; one that has no room in 128 bits is the largest that has.
+/// Returns the number of bytes, or the largest 128-bit number if it is larger than that.
 fn read(text: &str) -> Option<u128> {
-    // QEMU leaves the digits to strtoull, which passes over these.
+    // QEMU parses the digits with strtoull, which skips these.
     let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     if let Some(hex) = text.strip_prefix("0x").or(text.strip_prefix("0X")) {
         let is_hex = !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit());
@@ -80,7 +80,7 @@ fn read(text: &str) -> Option<u128> {
     Some(whole.saturating_mul(unit).saturating_add(rest))
 }
 
-/// Writes a number of bytes the way `qemu-img info` does: three significant
+/// Formats a number of bytes as `qemu-img info` does: with three significant
 /// digits and a binary unit (QEMU `util/cutils.c`, `size_to_str`).
 pub fn human_size(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_more_than_qemu_knows() {
+    fn refuses_sizes_above_the_limit_of_qemu() {
         let digits = "9".repeat(44);
         for text in [
             "8E",

@@ -10,12 +10,12 @@ use crate::format::limits::MAX_SNAPSHOTS;
 use crate::format::name::up_to_nul;
 use crate::format::table::{Names, Table};
 
-/// Limits of QEMU (`block/qcow2.h`, below `QCOW_MAX_SNAPSHOTS`); the specification has
-/// none.
+/// QEMU's limits (`block/qcow2.h`, below `QCOW_MAX_SNAPSHOTS`), in bytes; the
+/// specification has none.
 const MAX_TABLE: u64 = 1024 * MAX_SNAPSHOTS as u64;
 const MAX_EXTRA_DATA: u32 = 1024;
 
-/// The part of an entry in front of the extra data, in bytes.
+/// Length of an entry up to its extra data, in bytes.
 const FIXED: usize = 40;
 const NAMES: Names = Names {
     table: "the snapshot table",
@@ -25,39 +25,39 @@ const NAMES: Names = Names {
 /// An entry of the snapshot table (the specification's section "Snapshots").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Unique in the image; a number in decimal if QEMU chose it. At most 65535 bytes;
-    /// as in QEMU it ends at its first NUL, and so does the name.
+    /// Unique in the image; a decimal number if QEMU chose it. At most 65535 bytes.
+    /// As in QEMU, the ID and the name end at their first NUL.
     pub id: Vec<u8>,
-    /// What the user calls it. At most 65535 bytes.
+    /// The name that the user gave. At most 65535 bytes.
     pub name: Vec<u8>,
     /// Where its L1 table starts, in bytes from the start of the file. Not checked.
     pub l1_offset: u64,
-    /// Entries of 8 bytes in its L1 table. Not checked.
+    /// Number of entries of 8 bytes in its L1 table. Not checked.
     pub l1_entries: u32,
     /// When it was taken, in seconds since the Epoch (UTC).
     pub date_seconds: u32,
-    /// The rest of that time in nanoseconds. Not checked to be less than a second.
+    /// Nanoseconds of that time. Not checked to be less than a second.
     pub date_nanoseconds: u32,
     /// How long the guest had run, in nanoseconds.
     pub vm_clock: u64,
-    /// Size of the saved state of the machine in bytes, 0 if none was saved.
+    /// Size of the saved VM state in bytes; 0 if none was saved.
     pub vm_state_size: u64,
-    /// Size of the disk in bytes; not in every version 2 image.
+    /// Size of the disk in bytes; some version 2 images do not record it.
     pub virtual_size: Option<u64>,
-    /// Instructions the guest had run, if QEMU counted them.
+    /// Number of instructions that the guest had executed, if QEMU counted them.
     pub icount: Option<u64>,
 }
 
 impl Snapshot {
-    /// Reads the snapshot table of the image with `header`, in its order.
+    /// Reads the snapshots of the image with `header`, in the order of the snapshot table.
     ///
     /// # Errors
     ///
-    /// Those of `reader`, and in an [`io::Error`]: [`Error::Truncated`] when the
-    /// table ends beyond the file, [`Error::Corrupt`] when it is not a multiple of the
-    /// cluster size from the start, or has more than 65536 entries, 64 MiB, or 1024
-    /// bytes of extra data in an entry, which QEMU refuses too
-    /// (`block/qcow2-snapshot.c`, `qcow2_do_read_snapshots`).
+    /// Those of `reader`, and in an [`io::Error`]: [`Error::Truncated`] if the table
+    /// ends beyond the end of the file; [`Error::Corrupt`] if its offset is 0 or not a
+    /// multiple of the cluster size, or if it has more than 65536 entries, more than
+    /// 64 MiB, or more than 1024 bytes of extra data in an entry. QEMU has the same
+    /// limits (`block/qcow2-snapshot.c`, `qcow2_do_read_snapshots`).
     ///
     /// [`Error::Truncated`]: crate::Error::Truncated
     /// [`Error::Corrupt`]: crate::Error::Corrupt
@@ -90,7 +90,7 @@ impl Snapshot {
             return Ok(corrupt("extra data size of a snapshot", extra_length)?);
         }
         let extra = table.take(extra_length as usize)?;
-        // A field is there when the extra data is long enough for all of it.
+        // A field is present if the extra data is long enough for all of it.
         let field = |at: usize| extra.get(at..at + 8).map(BE::read_u64);
         Ok(Snapshot {
             id: up_to_nul(&table.take(id_length)?).to_vec(),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn extra_data_is_taken_as_far_as_it_goes() {
+    fn extra_data_may_end_before_any_field_or_have_unknown_ones() {
         let mut table = Vec::new();
         let words = [1 << 40, 2 << 30, 7, 0xdead_beef];
         for count in 0..=words.len() {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_offsets_that_cannot_be() {
+    fn impossible_counts_and_offsets_are_refused() {
         let one = entry(&[0, 0], "1", "name");
         let corrupt = |field, value| Error::Corrupt { field, value };
         for count in [65537, u32::MAX] {
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_table_over_64_mib_is_corrupt() {
-        // Every entry is the same one, so that the test need not hold such a table.
+        // Repeats one entry, so that the test need not hold such a table in memory.
         struct Repeated(Vec<u8>, u64);
         impl Read for Repeated {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

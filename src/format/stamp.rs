@@ -1,4 +1,4 @@
-//! A record that identifies the files that back a disk, in a header extension of our own.
+//! The record of the files that back a disk, in a header extension of our own.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::format::error::{corrupt, Error};
 
-/// The version of the record, which is its first field.
+/// The version of the record, its first field.
 const VERSION: u32 = 1;
-/// Bytes in front of the stamps.
+/// Offset of the first stamp, in bytes.
 const START: usize = 4;
-/// Bytes of a stamp.
+/// Length of a stamp, in bytes.
 const ENTRY: usize = 20;
 
-/// What tells cheaply whether a file is still the one it was: its length and the time
-/// of its last modification. The content is not read.
+/// The length of a file and the time of its last modification. They tell cheaply whether
+/// the file has changed: its content is not read.
 ///
 /// This errs on the safe side on purpose. A file that was rewritten with the same
-/// bytes counts as changed, which is a nuisance; the other error would corrupt a
-/// guest's file system. Only a tool that sets back the time of a file it has changed,
-/// or a block device, whose time says little of its content, goes unnoticed.
+/// bytes counts as changed, which is a nuisance; the opposite error would corrupt a
+/// guest's file system. A change goes unnoticed only if a tool sets back the time of the
+/// file, or on a block device, whose time says little about its content.
 ///
 /// The record of a disk is the data of the header extension of type `0x52513242`,
 /// [`Extension::BASE_STAMPS`](crate::Extension::BASE_STAMPS). It has one entry for
@@ -32,19 +32,19 @@ const ENTRY: usize = 20;
 /// | 12 + 20 i to 19 + 20 i | its modification time: seconds since 1970, signed |
 /// | 20 + 20 i to 23 + 20 i | and nanoseconds, 0 to 999999999 |
 ///
-/// QEMU keeps an extension it does not know, and ignores it (`block/qcow2.c`,
+/// QEMU ignores an extension that it does not know, and keeps it (`block/qcow2.c`,
 /// `qcow2_read_extensions` and `qcow2_update_header`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Length of the file in bytes.
     pub length: u64,
-    /// Seconds since 1970 of the last modification.
+    /// Time of the last modification, in seconds since 1970.
     pub seconds: i64,
-    /// Nanoseconds of that second.
+    /// Nanoseconds of that time.
     pub nanoseconds: u32,
 }
 
-/// As `stat -c '%s %.9Y'` prints it: length and seconds.
+/// Prints the length and the seconds, as `stat -c '%s %.9Y'` does.
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Stamp {
@@ -56,7 +56,7 @@ impl fmt::Display for Stamp {
     }
 }
 
-/// The data of the header extension.
+/// Returns the data of the header extension.
 pub(crate) fn encode(stamps: &[Stamp]) -> Vec<u8> {
     let mut data = vec![0; START + stamps.len() * ENTRY];
     BE::write_u32(&mut data, VERSION);
@@ -68,8 +68,8 @@ pub(crate) fn encode(stamps: &[Stamp]) -> Vec<u8> {
     data
 }
 
-/// Reads what [`encode`] makes. Anything else is an error: what cannot be understood
-/// must not pass for a base that has not changed.
+/// Reads the data that [`encode`] returns. Anything else is an error: a record that cannot
+/// be understood must not pass for an unchanged base.
 pub(crate) fn decode(data: &[u8]) -> Result<Vec<Stamp>, Error> {
     let entries = data.get(START..).unwrap_or_default();
     if entries.is_empty() || entries.len() % ENTRY != 0 {
@@ -109,7 +109,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_record_has_the_bytes_that_are_documented() {
+    fn a_record_has_the_documented_bytes() {
         let data = encode(&STAMPS);
         let expected = b"\0\0\0\x01\
             \0\0\0\0\0\x80\0\0\0\0\0\0\x6b\x03\xe7\xe5\x07\x5b\xcd\x15\
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_left_out_where_the_first_cluster_has_no_room() {
+    fn a_record_is_left_out_if_the_first_cluster_has_no_room() {
         let header = |name_length: usize| {
             let options = Options::new(1 << 20)
                 .cluster_size(512)
@@ -146,13 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_on_nothing_has_no_record() {
+    fn a_disk_without_a_backing_file_has_no_record() {
         let layout = Layout::new(&Options::new(1).stamps(STAMPS)).expect("a layout");
         assert_eq!(layout.header().stamps(), Ok(None));
     }
 
     #[test]
-    fn a_stamp_prints_as_stat_prints_it() {
+    fn a_stamp_is_printed_as_by_stat() {
         assert_eq!(STAMPS[0].to_string(), "8388608 1795418085.123456789");
     }
 }

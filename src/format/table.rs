@@ -1,11 +1,11 @@
-//! Tables in an image whose entries state their own lengths.
+//! Tables whose entries vary in length, such as the snapshot table.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::format::error::{check_end, Error};
 
-/// Reads a table from its start on, never past its limit or the end of the file,
-/// and never takes more memory than it reads.
+/// Reads a table from its start on, never past its limit or the end of the file. It never
+/// uses more memory than it reads.
 pub(crate) struct Table<'a, R> {
     reader: &'a mut R,
     what: Names,
@@ -16,17 +16,17 @@ pub(crate) struct Table<'a, R> {
     position: u64,
 }
 
-/// What errors call a table.
+/// The names of a table in errors.
 #[derive(Clone, Copy)]
 pub(crate) struct Names {
-    /// Such as `the snapshot table`.
+    /// The table, such as `the snapshot table`.
     pub table: &'static str,
-    /// Its length in bytes.
+    /// Its length in bytes, such as `length of the snapshot table`.
     pub length: &'static str,
 }
 
 impl<'a, R: Read + Seek> Table<'a, R> {
-    /// The table that starts at byte `start` of the file and has at most `limit` bytes.
+    /// Starts to read the table at byte `start` of the file, which has at most `limit` bytes.
     pub fn new(reader: &'a mut R, what: Names, start: u64, limit: u64) -> io::Result<Self> {
         let file_length = reader.seek(SeekFrom::End(0))?;
         Ok(Table {
@@ -39,12 +39,12 @@ impl<'a, R: Read + Seek> Table<'a, R> {
         })
     }
 
-    /// How much has been read, in bytes.
+    /// Returns the position in bytes from the start of the table.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// The next `count` bytes.
+    /// Reads the next `count` bytes.
     pub fn take(&mut self, count: usize) -> io::Result<Vec<u8>> {
         let at = self.start + self.position;
         self.skip(count as u64)?;
@@ -54,8 +54,8 @@ impl<'a, R: Read + Seek> Table<'a, R> {
         Ok(bytes)
     }
 
-    /// Goes past the next `count` bytes, which must be there.
-    pub fn skip(&mut self, count: u64) -> Result<(), Error> {
+    /// Skips the next `count` bytes, which the table and the file must have.
+    fn skip(&mut self, count: u64) -> Result<(), Error> {
         let end = self.position.saturating_add(count);
         if end > self.limit {
             return Err(Error::Corrupt {
@@ -68,13 +68,13 @@ impl<'a, R: Read + Seek> Table<'a, R> {
         Ok(())
     }
 
-    /// Goes on at the next multiple of 8. Behind the last entry of a table that may
-    /// be past the end of the file.
+    /// Advances to the next multiple of 8 bytes. After the last entry, that may be past the
+    /// end of the file.
     pub fn align(&mut self) {
         self.position = self.position.next_multiple_of(8);
     }
 
-    /// Checks that the file holds `count` bytes at `start`.
+    /// Checks that the file has `count` bytes at `start`.
     pub fn check_in_file(&self, what: &'static str, start: u64, count: u64) -> Result<(), Error> {
         check_end(what, start.saturating_add(count), self.file_length)
     }

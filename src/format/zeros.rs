@@ -1,17 +1,17 @@
-//! Zeros among bytes, at the speed of memory.
+//! Comparing bytes, and finding zeros, at the speed of memory.
 
-/// Bytes that are looked at before it is decided whether to go on.
+/// Number of bytes that are compared between two decisions whether to go on.
 const BLOCK: usize = 128;
 
-/// Whether all of `bytes` are zero.
+/// Returns whether all of `bytes` are zero.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     let is_zero = |block: &[u8; BLOCK]| words(block).fold(0, |all, word| all | word) == 0;
     blocks.iter().all(is_zero) && rest.iter().all(|&byte| byte == 0)
 }
 
-/// Whether two slices have the same bytes. (The C library of a static program compares byte by
-/// byte.)
+/// Returns whether two slices have the same bytes. `==` would use the C library, which in a
+/// static program compares byte by byte.
 pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
     let (blocks, rest) = one.as_chunks::<BLOCK>();
     let (others, other_rest) = other.as_chunks::<BLOCK>();
@@ -22,13 +22,13 @@ pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
     blocks.len() == others.len() && blocks.iter().zip(others).all(is_same) && rest == other_rest
 }
 
-/// A block as words, which compilers make a few wide instructions of.
+/// Returns the words of a block, which compilers turn into a few wide instructions.
 fn words(block: &[u8; BLOCK]) -> impl Iterator<Item = u64> + '_ {
     let words = block.as_chunks().0;
     words.iter().map(|word| u64::from_ne_bytes(*word))
 }
 
-/// The parts of `bytes` that are not zero, as ranges, in steps of `step` bytes.
+/// Returns the ranges of `bytes` that are not zero, in steps of `step` bytes.
 pub(crate) fn data_ranges(bytes: &[u8], step: usize) -> Vec<std::ops::Range<usize>> {
     let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();
     for (index, block) in bytes.chunks(step).enumerate() {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_byte_anywhere_is_not_zero_and_not_the_same() {
+    fn a_single_different_byte_is_found_anywhere() {
         for length in [1, 127, 128, 129, 512, 1000] {
             let zeros = vec![0; length];
             assert!(is_zero(&zeros) && is_same(&zeros, &zeros.clone()));
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_of_data_are_whole_steps_but_for_the_last() {
+    fn ranges_of_data_are_whole_steps_except_at_the_end() {
         let mut bytes = vec![0; 1000];
         for at in [0, 130, 299, 999] {
             bytes[at] = 1;

@@ -173,7 +173,7 @@ fn a_base_of_another_format() {
         1,
         "backing file \"other.dmg\": it is a DMG image, and a backing file must be raw or \
          qcow2: convert it with qemu-img convert, or give -F raw (in a BUILD file: \
-         backing_format = \"raw\") if only its name is that of one",
+         backing_format = \"raw\") if it is a raw disk with this name",
     );
     dir.tool("create -q -b other.dmg -F raw named").ok();
     // A guest that encrypts its whole disk makes such a raw image.
