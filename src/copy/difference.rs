@@ -1,4 +1,4 @@
-//! The part of a disk to record: all of it, or what differs from another disk.
+//! The parts of a disk to copy: all data, or what may differ from another disk.
 
 use std::io;
 use std::ops::Range;
@@ -6,12 +6,12 @@ use std::ops::Range;
 use crate::image::disk_reader::{Content, DiskReader, Extent};
 use crate::image::storage::Storage;
 
-/// A disk, and zeros behind its end.
+/// A disk, followed by zeros.
 pub(crate) struct Side<'a, S> {
     pub reader: &'a DiskReader<S>,
-    /// Images that are asked for extents; see [`DiskReader::extent`].
+    /// Number of images that are asked for extents; see [`DiskReader::extent`].
     depth: usize,
-    /// The last extent that was asked for, which can be costly to find, and its start.
+    /// The last extent, which can be costly to find, and its start.
     last: Option<(u64, Extent)>,
 }
 
@@ -49,12 +49,12 @@ impl<'a, S: Storage> Side<'a, S> {
     }
 }
 
-/// Says that something is wrong with the backing file, not with the source.
+/// Says in an error that something is wrong with the backing file, not with the source.
 pub(crate) fn in_base(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("in the backing file: {error}"))
 }
 
-/// Fills `buffer` with what is at `offset` of a disk, or zeros behind its end.
+/// Fills `buffer` with the content at `offset` of a disk, and with zeros beyond its end.
 pub(crate) fn read_padded<S: Storage>(
     reader: &DiskReader<S>,
     buffer: &mut [u8],
@@ -62,8 +62,8 @@ pub(crate) fn read_padded<S: Storage>(
 ) -> io::Result<()> {
     let left = reader.virtual_size().saturating_sub(offset);
     let length = left.min(buffer.len() as u64) as usize;
-    let (there, behind) = buffer.split_at_mut(length);
-    behind.fill(0);
+    let (there, beyond) = buffer.split_at_mut(length);
+    beyond.fill(0);
     reader.read_at(there, offset)
 }
 
@@ -71,16 +71,19 @@ pub(crate) fn read_padded<S: Storage>(
 pub(crate) struct Candidates<'a, S> {
     pub source: Side<'a, S>,
     pub base: Option<Side<'a, S>>,
-    /// Bytes of the disk, of which parts are whole clusters.
+    /// Size of the disk in bytes.
     pub size: u64,
+    /// Size of a cluster of the new image, in bytes.
     pub cluster_size: u64,
-    /// No part reaches over a multiple of this many bytes, which are whole clusters.
+    /// No part crosses a multiple of this number of bytes, which are whole clusters.
     pub step: u64,
+    /// Where the search goes on, in bytes.
     pub position: u64,
 }
 
 impl<S: Storage> Candidates<'_, S> {
-    /// Whether what starts at `offset` need not be read, and for how many bytes.
+    /// Returns whether the content at `offset` need not be read, and for how many bytes this
+    /// is so.
     fn is_skipped(&mut self, offset: u64) -> io::Result<(bool, u64)> {
         let source = self.source.extent(offset)?;
         let (is_skipped, length) = match (source.content, &mut self.base) {
@@ -96,8 +99,8 @@ impl<S: Storage> Candidates<'_, S> {
         Ok((is_skipped, length.min(self.size - offset)))
     }
 
-    /// The next part to be read: whole clusters, the last of which can reach behind the end
-    /// of the disk.
+    /// Returns the next part to read: whole clusters, the last of which can extend beyond the
+    /// end of the disk.
     pub fn next(&mut self) -> io::Result<Option<Range<u64>>> {
         let mut start = self.position;
         loop {

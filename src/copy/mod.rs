@@ -1,4 +1,4 @@
-//! Moving guest data into a new image: what differs, where it goes, and the threads.
+//! Copying guest data to a new image: what differs, where it goes, and the threads.
 
 pub mod buffer;
 pub mod difference;

@@ -7,25 +7,27 @@ use std::sync::{Mutex, PoisonError};
 
 /// A target that several threads can write to; bytes that are never written are zero.
 pub trait Output: Sync {
+    /// Writes `bytes` at `offset`.
+    ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Those of the system.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Ends the output at `length` bytes.
+    /// Sets the length of the output, in bytes.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Those of the system.
     fn set_length(&self, length: u64) -> io::Result<()>;
 
-    /// Whether [`share`](Self::share) is worth a try.
+    /// Returns whether [`share`](Self::share) is worth a try.
     fn is_sharing(&self) -> bool {
         false
     }
 
-    /// Takes bytes over from a file without reading them, as far as the file system can.
-    /// Returns how many.
+    /// Lets the output share bytes with another file, as far as the file system can, so that
+    /// they need not be read and written. Returns how many bytes it shares.
     fn share(&self, _from: &File, _start: u64, _offset: u64, _length: usize) -> usize {
         0
     }
@@ -94,8 +96,8 @@ impl Output for NewFile<'_> {
     }
 }
 
-/// Whether files can have blocks in common on the file system of `file`. Elsewhere the
-/// kernel would copy what has been read already.
+/// Returns whether files can share blocks on the file system of `file`. On others, the kernel
+/// would copy data that has been read already.
 #[cfg(target_os = "linux")]
 fn can_share(file: &File) -> bool {
     const BTRFS: u32 = 0x9123_683e;

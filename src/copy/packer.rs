@@ -1,4 +1,4 @@
-//! Where the clusters of an image with data go: the same content has the same place.
+//! The places of the clusters of an image with data. The same content has the same place.
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
@@ -10,11 +10,11 @@ use crate::format::new_header::new_header;
 use crate::format::options::Options;
 use crate::format::refcounts::Refcounts;
 
-/// Gives the clusters of a disk their places in a file, in the order of the disk, whose
-/// size need not be known.
+/// Assigns places in a file to the clusters of a disk, in guest order. The size of the disk
+/// need not be known until the end.
 ///
-/// In the file follow each other: the header cluster; each L2 table and the data clusters
-/// it maps; the L1 table; the refcount blocks; the refcount table. Every cluster has a
+/// The file consists of the header cluster; each L2 table and the data clusters that it
+/// maps; the L1 table; the refcount blocks; and the refcount table. Every cluster has a
 /// refcount of one.
 pub(crate) struct Packer {
     options: Options,
@@ -25,25 +25,27 @@ pub(crate) struct Packer {
     clusters: u64,
     /// The entries of the L1 table.
     l1: Vec<u64>,
+    /// The last L2 table, which is not complete.
     table: Option<L2Table>,
 }
 
-/// An L2 table, which is to be written when the next one begins.
+/// An L2 table, which can be written when the next one begins.
 pub(crate) struct L2Table {
     pub offset: u64,
     pub bytes: Vec<u8>,
+    /// The index of its L1 entry.
     index: u64,
 }
 
-/// What is to be recorded of the units of a cluster (see [`Mapping::units`]), the first
-/// being bit 0. What is in neither is left to the backing file.
+/// What to record of the units of a cluster (see [`Mapping::units`]). Bit 0 of the masks is
+/// the first unit. A unit that is in neither mask is left to the backing file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Units {
     pub data: u32,
     pub zeros: u32,
 }
 
-/// What remains to be written at the end.
+/// The tables to write after the data.
 pub(crate) struct Tables {
     pub header: Header,
     pub last: Option<L2Table>,
@@ -53,9 +55,11 @@ pub(crate) struct Tables {
 }
 
 impl Packer {
+    /// Starts an image with `options`, but for its size, which [`finish`](Self::finish) sets.
+    ///
     /// # Errors
     ///
-    /// As of [`Layout::new`](crate::Layout::new).
+    /// Those of [`Layout::new`](crate::Layout::new).
     pub fn new(options: &Options) -> Result<Self, Error> {
         let header = new_header(options)?;
         Ok(Packer {
@@ -73,8 +77,9 @@ impl Packer {
         &self.mapping
     }
 
-    /// Records the cluster at `offset` of the disk, behind all those before. Returns where
-    /// its data goes, if it has some, and the L2 table that is complete now, if one is.
+    /// Records the cluster at `offset` of the disk, which must be after all earlier ones.
+    /// Returns where its data goes, if it has any, and the L2 table that is now complete, if
+    /// there is one.
     pub fn put(&mut self, offset: u64, units: Units) -> (Option<u64>, Option<L2Table>) {
         if units == Units::default() {
             return (None, None);
@@ -87,7 +92,7 @@ impl Packer {
                 self.table.replace(new)
             }
         };
-        // Version 2 has no other way to say that there are zeros.
+        // Version 2 has no zero flag: zeros need a cluster there.
         let is_data = units.data != 0 || self.version == Version::V2;
         let host = is_data.then(|| self.place());
         let entry_size = self.mapping.entry_size() as usize;
@@ -108,7 +113,8 @@ impl Packer {
         (host, complete)
     }
 
-    /// The tables of a disk of `virtual_size` bytes, which holds all that was put.
+    /// Returns the tables of a disk of `virtual_size` bytes, which must hold all clusters that
+    /// were recorded.
     ///
     /// # Errors
     ///
@@ -133,6 +139,7 @@ impl Packer {
         })
     }
 
+    /// Allocates the L2 table of the L1 entry with this index.
     fn new_table(&mut self, index: u64) -> L2Table {
         let offset = self.place();
         let entry = index as usize;
@@ -147,7 +154,7 @@ impl Packer {
         }
     }
 
-    /// The place of one more cluster.
+    /// Allocates a cluster, and returns its offset in the file.
     fn place(&mut self) -> u64 {
         let offset = self.clusters * self.mapping.cluster_size();
         self.clusters += 1;

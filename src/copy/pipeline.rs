@@ -1,8 +1,8 @@
 //! Copies the content of a disk, with a few threads.
 //!
 //! Each thread takes the next part of the disk, reads it, waits for its turn to get places for
-//! the clusters, and writes them. So one thread reads while another writes, and the places
-//! are the same whatever the number of threads.
+//! the clusters, and writes them. So one thread reads while another writes, and the number of
+//! threads does not change the places.
 
 use std::io;
 use std::ops::Range;
@@ -19,47 +19,47 @@ use crate::format::zeros::{data_ranges, is_same, is_zero};
 use crate::image::disk_reader::{Content, DiskReader};
 use crate::image::storage::Storage;
 
-/// Bytes that a thread reads at once, unless a cluster is larger.
+/// Number of bytes that a thread reads at once, unless a cluster is larger.
 pub(crate) const PART: u64 = 1 << 19;
-/// Zeros of this length are left out within a cluster too. They become holes.
+/// Blocks of zeros of this length become holes, within a cluster too.
 const BLOCK: usize = 4096;
 
-/// Where the next part of a disk comes from.
+/// Where the parts of a disk come from.
 pub(crate) enum Input<'a, S> {
     Disk(Candidates<'a, S>),
     Stream(Stream<'a>),
 }
 
-/// A copy that is under way.
+/// A copy: from where, to where and how.
 pub(crate) struct Pipeline<'a, S, O> {
-    /// What is copied, unless it is a stream.
+    /// The disk to copy, unless it is a stream.
     pub source: Option<&'a DiskReader<S>>,
-    /// What need not be recorded.
+    /// The disk of the backing file, if there is one. Content that is the same there is left out.
     pub base: Option<&'a DiskReader<S>>,
     pub output: &'a O,
-    /// The most bytes of a part.
+    /// The largest length of a part, in bytes.
     pub part: usize,
     pub grain: Grain,
     pub threads: usize,
-    /// Is told how many bytes of the disk are done with.
+    /// Is called with the number of bytes of the disk that are done.
     pub progress: &'a (dyn Fn(u64) + Sync),
 }
 
-/// The next part to be read, and its number.
+/// The parts that have not been read, and the number of the next one.
 struct Queue<'a, S> {
     input: Input<'a, S>,
     next: u64,
 }
 
-/// Whose turn it is to get places.
+/// The number of the part whose turn it is to get places.
 struct Turns {
     places: Places,
     next: u64,
     error: Option<io::Error>,
 }
 
-/// Ends the others where a thread panics, as `progress` of the caller can: its turn would
-/// never come.
+/// Ends the other threads if one panics, as the caller's `progress` can: they would wait for
+/// its turn forever.
 struct EndOnPanic<'a>(&'a Mutex<Turns>, &'a Condvar);
 
 impl Drop for EndOnPanic<'_> {
@@ -73,12 +73,12 @@ impl Drop for EndOnPanic<'_> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A thread that panics takes the others with it.
+    // A thread that panics ends the others too.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<S: Storage, O: Output> Pipeline<'_, S, O> {
-    /// Copies all of `input`. Returns the places, and the length of a stream.
+    /// Copies all of `input`. Returns the places, and the length of the disk in bytes.
     pub fn run(&self, input: Input<S>, places: Places) -> io::Result<(Places, u64)> {
         let queue = Mutex::new(Queue { input, next: 0 });
         let turns = Mutex::new(Turns {
@@ -111,6 +111,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
         Ok((turns.places, length))
     }
 
+    /// Copies parts until there are no more, or until another thread has failed.
     fn work(
         &self,
         queue: &Mutex<Queue<S>>,
@@ -169,7 +170,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
         }
     }
 
-    /// What to record of each cluster in `bytes`, given the content `beneath` them.
+    /// Returns what to record of each cluster in `bytes`, given the content of the base there.
     fn clusters(&self, bytes: &[u8], beneath: &[u8]) -> Vec<Units> {
         let Grain { unit_size, units } = self.grain;
         let mut clusters = vec![Units::default(); bytes.len() / self.grain.cluster_size()];
@@ -191,7 +192,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
         clusters
     }
 
-    /// Writes what is at `offset` of the disk to byte `to` of the output.
+    /// Writes `bytes`, the content at `offset` of the disk, to byte `to` of the output.
     fn write(&self, bytes: &[u8], offset: u64, to: u64) -> io::Result<()> {
         let shared = self.share(offset, to, bytes.len())?;
         let (bytes, to) = (&bytes[shared..], to + shared as u64);
@@ -202,7 +203,8 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
         Ok(())
     }
 
-    /// Lets the output share the first blocks of what is at `offset` of the disk.
+    /// Lets the output share the content from `offset` of the disk on, as far as it can. Returns
+    /// how many bytes it shares.
     fn share(&self, offset: u64, to: u64, length: usize) -> io::Result<usize> {
         let Some(source) = self.source.filter(|_| self.output.is_sharing()) else {
             return Ok(0);
@@ -236,7 +238,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
 }
 
 impl<S: Storage> Input<'_, S> {
-    /// The next part of the disk; that of a stream is read into `bytes`.
+    /// Returns the next part of the disk. A part of a stream is read into `bytes`.
     fn next(&mut self, bytes: &mut [u8]) -> io::Result<Option<Range<u64>>> {
         match self {
             Input::Disk(disk) => disk.next(),

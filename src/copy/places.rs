@@ -1,4 +1,4 @@
-//! Where the clusters of a new image go, and which of them stay together.
+//! The places of the clusters of a new image, raw or qcow2.
 
 use std::ops::Range;
 
@@ -19,14 +19,14 @@ impl Grain {
     }
 }
 
-/// Where clusters go.
+/// Where clusters go in the file.
 pub(crate) enum Places {
-    /// To where they are on the disk.
+    /// To the offset that they have on the disk.
     Raw,
     Packed(Packer),
 }
 
-/// Bytes of a part of the disk that stay together.
+/// Consecutive bytes of a part of the disk that are consecutive in the file too.
 pub(crate) struct Run {
     /// Where they are in the part.
     pub from: Range<usize>,
@@ -35,7 +35,8 @@ pub(crate) struct Run {
 }
 
 impl Places {
-    /// The places of the data in `clusters`, which start at `offset` of the disk.
+    /// Assigns places to `clusters`, which start at `offset` of the disk. Returns the runs of
+    /// their data, and the L2 tables that are now complete.
     pub fn place(
         &mut self,
         offset: u64,

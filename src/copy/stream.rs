@@ -1,23 +1,25 @@
-//! A disk that can only be read once, from its start on.
+//! A disk that can be read only once, from its start to its end.
 
 use std::io::{self, Read};
 use std::ops::Range;
 
-/// The bytes of a disk, one after the other.
+/// The bytes of a disk, from the first to the last.
 pub(crate) struct Stream<'a> {
     pub reader: &'a mut (dyn Read + Send),
-    /// Bytes read so far.
+    /// Number of bytes read so far.
     pub length: u64,
-    /// The most there may be.
+    /// The largest length that is allowed, in bytes.
     pub limit: u64,
-    /// Zeros follow up to here.
+    /// A shorter stream is followed by zeros up to this length.
     pub padded_to: u64,
+    /// Where the next part starts, in bytes.
     pub position: u64,
     pub is_at_end: bool,
 }
 
 impl Stream<'_> {
-    /// Reads the next part into `bytes`, which are whole clusters, and tells where it is.
+    /// Reads the next part into `bytes`, which are whole clusters. Returns its range, or none
+    /// at the end.
     pub fn next(&mut self, bytes: &mut [u8]) -> io::Result<Option<Range<u64>>> {
         let mut length = 0;
         while length < bytes.len() && !self.is_at_end {

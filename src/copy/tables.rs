@@ -1,4 +1,4 @@
-//! The tables of an image whose data is in place.
+//! Writing the tables of an image after its data.
 
 use std::io;
 
@@ -6,10 +6,10 @@ use crate::copy::output::Output;
 use crate::copy::packer::Tables;
 use crate::format::header::Header;
 
-/// Bytes of a table that are made at once.
+/// Length of the part of a table that is encoded at once, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// Writes what is behind the data, and the header last.
+/// Writes the tables that follow the data, then the header. Returns the header.
 pub(crate) fn write_tables(tables: Tables, output: &impl Output) -> io::Result<Header> {
     let Tables {
         header,
