@@ -1,17 +1,17 @@
-//! The modules in the folders of src import only what is below them; src/lib.rs says more.
+//! The modules in the folders of src import only from their own layer and those below (src/lib.rs).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-/// The folders, the lowest first.
-const FLOORS: [&str; 5] = ["format", "image", "copy", "make", "cli"];
+/// The layers, which are folders, the lowest first.
+const LAYERS: [&str; 5] = ["format", "image", "copy", "make", "cli"];
 
-/// The modules, such as `format::header`, and what each but for its tests has behind `crate::`.
+/// Returns the modules, such as `format::header`, and those that each imports outside its tests.
 fn modules() -> BTreeMap<String, BTreeSet<String>> {
     let mut modules = BTreeMap::new();
-    for floor in FLOORS {
+    for layer in LAYERS {
         // Cargo and Bazel both run a test in the workspace's directory.
-        for file in fs::read_dir(format!("src/{floor}")).expect("a floor") {
+        for file in fs::read_dir(format!("src/{layer}")).expect("a layer") {
             let path = file.expect("a file").path();
             let text = fs::read_to_string(&path).expect("the text of a module");
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
@@ -20,13 +20,13 @@ fn modules() -> BTreeMap<String, BTreeSet<String>> {
             assert!(!code.contains("super::"), "{path:?}: write crate::");
             let named = code.split("crate::").skip(1).map(module);
             let name = path.file_stem().expect("a name").to_string_lossy();
-            modules.insert(format!("{floor}::{name}"), named.collect());
+            modules.insert(format!("{layer}::{name}"), named.collect());
         }
     }
     modules
 }
 
-/// `format::header` of `format::header::Header`.
+/// Returns the module of a path: `format::header` of `format::header::Header`.
 fn module(path: &str) -> String {
     let is_end = |c: char| !c.is_alphanumeric() && !"_:".contains(c);
     let path = path.split(is_end).next().unwrap_or_default();
@@ -34,19 +34,22 @@ fn module(path: &str) -> String {
 }
 
 #[test]
-fn floors_only_look_down() {
-    let floor = |module: &str| FLOORS.iter().position(|f| module.starts_with(f));
+fn modules_import_only_from_their_own_layer_and_those_below() {
+    let layer = |module: &str| LAYERS.iter().position(|l| module.starts_with(l));
     let modules = modules();
     for (module, named) in &modules {
         for other in named {
-            let is_below = modules.contains_key(other) && floor(other) <= floor(module);
-            assert!(is_below, "{module}: crate::{other} is not a module below");
+            let is_below = modules.contains_key(other) && layer(other) <= layer(module);
+            assert!(
+                is_below,
+                "{module}: crate::{other} is not in its layer or one below"
+            );
         }
     }
 }
 
 #[test]
-fn there_is_no_circle() {
+fn modules_do_not_import_each_other_in_a_circle() {
     let mut left = modules();
     for _ in 0..left.len() {
         let names: BTreeSet<String> = left.keys().cloned().collect();
