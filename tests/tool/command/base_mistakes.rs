@@ -1,11 +1,11 @@
-//! Bases that `create` refuses: one line, a status and no file.
+//! Bases that `create` refuses, with one line, a status and no file.
 
 use std::fs;
 
-use crate::common::{create_fails, tool, Dir, Run};
+use crate::common::{create_fails, Dir};
 
 #[test]
-fn backing_names_that_do_not_fit() {
+fn refuses_a_backing_name_that_does_not_fit() {
     let long = "n".repeat(1024);
     create_fails(
         &format!("-u -b {long} -F raw x 1G"),
@@ -31,15 +31,15 @@ fn backing_names_that_do_not_fit() {
 }
 
 #[test]
-fn backing_names_that_are_no_file_names() {
+fn refuses_a_backing_name_that_is_not_a_file_name() {
     let dir = Dir::new();
-    for (name, shown) in [("nbd:host:1", "nbd:host:1"), ("json:{}", "json:{}")] {
+    for name in ["nbd:host:1", "json:{}"] {
         for unopened in ["", "-u"] {
             create_fails(
                 &format!("{unopened} -b {name} -F raw x 1G"),
                 1,
                 &format!(
-                    "QEMU would take the backing file {shown:?} for a protocol's address; \
+                    "QEMU would take the backing file {name:?} for a protocol's address; \
                      for a file put \"./\" before it"
                 ),
             );
@@ -47,13 +47,12 @@ fn backing_names_that_are_no_file_names() {
         dir.tool(&format!("create -q --force -u -b ./{name} -F raw x 1G"))
             .ok();
     }
-    let mut command = dir.command(tool());
-    command.args(["create", "-u", "-b", "", "-F", "raw", "y", "1G"]);
-    Run::of(&mut command).fails(1, "the name of the backing file is empty");
+    dir.shell("\"$0\" create -u -b '' -F raw y 1G")
+        .fails(1, "the name of the backing file is empty");
 }
 
 #[test]
-fn a_base_that_does_not_exist() {
+fn refuses_a_base_that_does_not_exist() {
     let relative = "does not exist (NAME is relative to the directory of FILE)";
     for known in ["", "-F raw -o size=1G", "--no-backing-format -o size=1G"] {
         create_fails(
@@ -76,7 +75,7 @@ fn a_base_that_does_not_exist() {
     );
     assert_eq!(dir.names(), ["disks", "node.img"]);
 
-    // Nor may any file of its chain be missing, even the file that is to be written.
+    // No file of its chain may be missing, not even the one that is to be written.
     dir.tool("create -q -u -b x -F raw v1.qcow2 1M").ok();
     dir.tool("create -b v1.qcow2 x").fails(
         1,
@@ -87,14 +86,14 @@ fn a_base_that_does_not_exist() {
 }
 
 #[test]
-fn a_base_that_is_no_image_file() {
+fn refuses_a_base_that_is_not_an_image_file() {
     let dir = Dir::new();
     fs::create_dir(dir.path("d")).expect("mkdir");
     dir.tool("create -b d x").fails(
         1,
         "backing file \"d\": it is a directory, not an image file",
     );
-    Run::of(dir.command("mkfifo").arg("pipe")).ok();
+    dir.shell("mkfifo pipe").ok();
     dir.tool("create -b pipe x").fails(
         1,
         "backing file \"pipe\": it is neither a file nor a block device",
@@ -102,7 +101,7 @@ fn a_base_that_is_no_image_file() {
 }
 
 #[test]
-fn a_base_that_is_broken() {
+fn refuses_a_corrupt_base() {
     let dir = Dir::new();
     dir.tool("create -q whole.qcow2 1G").ok();
     let whole = dir.read("whole.qcow2");
@@ -141,7 +140,7 @@ fn a_base_that_is_broken() {
 }
 
 #[test]
-fn a_base_of_another_format() {
+fn refuses_a_base_of_another_format() {
     let dir = Dir::new();
     for (content, format) in [
         (&b"KDMV"[..], "VMDK"),
@@ -167,7 +166,7 @@ fn a_base_of_another_format() {
     }
     dir.write("other.img", b"# a comment\nversion=4\n");
     dir.tool("create -q -b other.img script").ok();
-    // QEMU knows these by their name.
+    // QEMU recognizes these by their name.
     dir.sparse("other.dmg", 512);
     dir.tool("create -b other.dmg x").fails(
         1,
@@ -176,7 +175,7 @@ fn a_base_of_another_format() {
          backing_format = \"raw\") if it is a raw disk with this name",
     );
     dir.tool("create -q -b other.dmg -F raw named").ok();
-    // A guest that encrypts its whole disk makes such a raw image.
+    // This is what a raw disk looks like whose guest encrypts all of it.
     dir.write("other.img", b"LUKS\xba\xbe");
     dir.tool("create -b other.img x").fails(
         1,
@@ -188,7 +187,7 @@ fn a_base_of_another_format() {
 }
 
 #[test]
-fn a_qcow2_base_that_is_said_to_be_raw() {
+fn refuses_a_qcow2_base_given_as_raw() {
     let dir = Dir::new();
     dir.tool("create -q base.qcow2 1M").ok();
     for given in ["-b base.qcow2", "-b later --probe base.qcow2"] {
@@ -203,7 +202,7 @@ fn a_qcow2_base_that_is_said_to_be_raw() {
 }
 
 #[test]
-fn an_overlay_smaller_than_its_base() {
+fn refuses_an_overlay_smaller_than_its_base() {
     let dir = Dir::new();
     dir.sparse("node.img", 100 << 20);
     for given in ["", "-F raw", "--probe node.img -F raw"] {
@@ -215,13 +214,13 @@ fn an_overlay_smaller_than_its_base() {
             );
     }
     assert_eq!(dir.names(), ["node.img"]);
-    // A raw image ends with a whole sector.
+    // QEMU rounds the size of a raw image up to a sector.
     dir.sparse("odd.img", 1000);
     dir.tool("create -b odd.img -F raw x 1000").ok();
 }
 
 #[test]
-fn a_base_that_cuts_its_own_base() {
+fn refuses_a_base_smaller_than_its_own_base() {
     let dir = Dir::new();
     dir.sparse("node.img", 2 << 20);
     dir.tool("create -q -u -b node.img -F raw v1.qcow2 1M").ok();

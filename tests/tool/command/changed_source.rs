@@ -11,7 +11,7 @@ use qcow2_overlay::{chain, Conversion, Existing, Format, Options, Source};
 use crate::common::Dir;
 use crate::convert::data;
 
-/// A raw base of 2 MiB, an overlay of it, and another raw image, all of some time ago.
+/// Returns a raw base of 2 MiB, an overlay of it, and another raw image, all a minute old.
 fn images() -> Dir {
     let dir = Dir::new();
     dir.write("base.raw", &data(2 << 20));
@@ -26,7 +26,8 @@ fn images() -> Dir {
     dir
 }
 
-/// Converts top.qcow2, to an overlay of other.raw, while `change` is done to `name`.
+/// Converts top.qcow2 to an overlay of other.raw, applies `change` to the file `name` meanwhile,
+/// and returns the error.
 fn convert_during(
     dir: &Dir,
     name: &str,
@@ -38,7 +39,7 @@ fn convert_during(
     let base = chain(&dir.path("other.raw"), None).expect("a chain");
     let is_changed = AtomicBool::new(false);
     let progress = |done| {
-        // Some has been read by then, and some has not.
+        // By then a part of the source has been read.
         if done >= 1 << 20 && !is_changed.swap(true, Ordering::SeqCst) {
             let file = File::options().write(true).open(dir.path(name));
             file.and_then(|file| change(&file)).expect("a change");
@@ -52,7 +53,7 @@ fn convert_during(
 }
 
 #[test]
-fn what_is_appended_to_or_rewritten_is_an_error_and_leaves_nothing() {
+fn a_changed_file_is_an_error_and_leaves_nothing() {
     for name in ["base.raw", "top.qcow2", "other.raw"] {
         for (what, change) in [
             (
@@ -60,23 +61,23 @@ fn what_is_appended_to_or_rewritten_is_an_error_and_leaves_nothing() {
                 (|file| file.write_all_at(b"x", 4096)) as fn(&File) -> io::Result<()>,
             ),
             ("appended to", |file| file.set_len(3 << 20)),
-            // To where it is.
-            ("cut", |file| file.set_len(file.metadata()?.len() - 1)),
+            // It keeps the part that has been read.
+            ("truncated", |file| file.set_len(file.metadata()?.len() - 1)),
         ] {
             let dir = images();
             let before = dir.names();
             let error = convert_during(&dir, name, change);
-            // What is cut off is missed, or the time has changed.
-            let is_told = error == format!("{name:?} was changed while it was read")
-                || what == "cut" && error.ends_with("it was cut off while it was read");
-            assert!(is_told, "{name} {what}: {error}");
+            // Either a read misses what was cut off, or the time has changed.
+            let is_reported = error == format!("{name:?} was changed while it was read")
+                || what == "truncated" && error.ends_with("it was cut off while it was read");
+            assert!(is_reported, "{name} {what}: {error}");
             assert_eq!(dir.names(), before, "{name} {what}");
         }
     }
 }
 
 #[test]
-fn what_is_cut_off_is_an_error_at_once() {
+fn a_truncated_file_is_an_error_at_once() {
     for (name, message) in [
         (
             "base.raw",
@@ -94,7 +95,7 @@ fn what_is_cut_off_is_an_error_at_once() {
 }
 
 #[test]
-fn a_file_to_be_replaced_stays() {
+fn a_failed_conversion_keeps_the_old_file() {
     let dir = images();
     dir.write("result.qcow2", b"precious");
     convert_during(&dir, "base.raw", |file| file.write_all_at(b"x", 0));
@@ -103,7 +104,7 @@ fn a_file_to_be_replaced_stays() {
 }
 
 #[test]
-fn a_file_that_takes_the_name_of_another_is_not_read_instead() {
+fn refuses_a_base_that_was_replaced() {
     let dir = images();
     let images = chain(&dir.path("top.qcow2"), None).expect("a chain");
     fs::rename(dir.path("other.raw"), dir.path("base.raw")).expect("rename");

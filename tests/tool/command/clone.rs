@@ -1,4 +1,4 @@
-//! `clone`: a writable disk like an overlay, wherever it is put.
+//! `clone`: a writable disk like an overlay, in any directory.
 
 use std::fs;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use qcow2_overlay::{chain, Format};
 
 use crate::common::{tool, Dir, Run};
 
-/// A base and an overlay of it in a directory below.
+/// Returns a base and an overlay of it, both in the directory `build`.
 fn overlay() -> Dir {
     let dir = Dir::new();
     fs::create_dir(dir.path("build")).expect("mkdir");
@@ -21,7 +21,7 @@ fn overlay() -> Dir {
 }
 
 #[test]
-fn a_clone_stands_on_the_same_base_by_an_absolute_path() {
+fn a_clone_has_the_same_base_by_an_absolute_path() {
     let dir = overlay();
     let base = fs::canonicalize(dir.path("build/node.img")).expect("a path");
     let said = dir.tool("clone build/node.qcow2 disk.qcow2").ok();
@@ -30,10 +30,10 @@ fn a_clone_stands_on_the_same_base_by_an_absolute_path() {
         format!("Wrote \"disk.qcow2\": 1 GiB overlay of {base:?} (raw)\n")
     );
     let images = chain(&dir.path("disk.qcow2"), None).expect("a chain");
-    let [disk, beneath] = &images[..] else {
+    let [disk, backing] = &images[..] else {
         panic!("{images:?}");
     };
-    assert_eq!(beneath.path, base);
+    assert_eq!(backing.path, base);
     assert_eq!(disk.virtual_size, 1 << 30);
     assert_eq!(
         disk.header.as_ref().expect("a header").cluster_size(),
@@ -42,13 +42,9 @@ fn a_clone_stands_on_the_same_base_by_an_absolute_path() {
 }
 
 #[test]
-fn a_clone_of_an_overlay_with_data_stands_on_the_overlay() {
+fn an_overlay_with_data_backs_its_clone() {
     let dir = overlay();
-    // An entry in the L1 table, which is all that is looked at.
-    let mut bytes = dir.read("build/node.qcow2");
-    let last = bytes.len() - 1;
-    bytes[last] = 1;
-    dir.write("build/node.qcow2", &bytes);
+    dir.give_data("build/node.qcow2");
     dir.tool("clone build/node.qcow2 disk.qcow2").ok();
     let images = chain(&dir.path("disk.qcow2"), None).expect("a chain");
     assert_eq!(images.len(), 3);
@@ -64,7 +60,7 @@ fn a_clone_of_a_blank_disk_is_blank() {
 }
 
 #[test]
-fn an_untouched_clone_is_left_as_it_is_and_a_used_one_is_kept() {
+fn a_second_clone_succeeds_only_if_the_first_is_unused() {
     let dir = overlay();
     dir.tool("clone build/node.qcow2 disk.qcow2").ok();
     let again = dir.tool("clone build/node.qcow2 disk.qcow2").ok();
@@ -73,9 +69,8 @@ fn an_untouched_clone_is_left_as_it_is_and_a_used_one_is_kept() {
         "{again}"
     );
 
-    let mut used = dir.read("disk.qcow2");
-    *used.last_mut().expect("an L1 table") = 1;
-    dir.write("disk.qcow2", &used);
+    dir.give_data("disk.qcow2");
+    let used = dir.read("disk.qcow2");
     let refused = dir.tool("clone build/node.qcow2 disk.qcow2");
     refused.fails(1, "\"disk.qcow2\" exists; --force replaces it");
     assert!(dir.read("disk.qcow2") == used);
@@ -84,7 +79,7 @@ fn an_untouched_clone_is_left_as_it_is_and_a_used_one_is_kept() {
 }
 
 #[test]
-fn many_clones_of_one_name_at_once_all_succeed() {
+fn concurrent_clones_of_one_name_all_succeed() {
     let dir = overlay();
     let overlay = fs::canonicalize(dir.path("build/node.qcow2")).expect("a path");
     for round in 0..20 {
@@ -110,7 +105,7 @@ fn many_clones_of_one_name_at_once_all_succeed() {
 }
 
 #[test]
-fn nothing_in_the_chain_can_be_written_over() {
+fn refuses_to_overwrite_a_file_of_the_chain() {
     let dir = overlay();
     for name in ["build/node.qcow2", "build/node.img"] {
         let before = dir.read(name);
@@ -148,7 +143,7 @@ fn a_clone_can_be_larger() {
     assert!(again.contains("is there already: 40 GiB"), "{again}");
     let other = dir.tool("clone build/node.qcow2 disk.qcow2");
     other.fails(1, "\"disk.qcow2\" exists; --force replaces it");
-    // The same size, or one that is rounded up to it, changes nothing.
+    // A size that is the same after rounding up changes nothing.
     dir.tool("clone --size 1G build/node.qcow2 same.qcow2").ok();
     dir.tool("clone --size 1073741823 build/node.qcow2 same.qcow2")
         .ok();
@@ -175,7 +170,7 @@ fn a_clone_can_be_larger() {
 
 #[test]
 fn a_run_target_clones_the_image_beside_it() {
-    // As `bazel run //build:node -- disk.qcow2` does for the rules.
+    // The rules set it up like this for `bazel run //build:node -- disk.qcow2`.
     let dir = overlay();
     fs::create_dir_all(dir.path("build/node.runfiles/_main")).expect("mkdir");
     std::os::unix::fs::symlink(tool(), dir.path("build/node")).expect("symlink");

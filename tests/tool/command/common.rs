@@ -1,5 +1,5 @@
-//! What the tests of the tool share: a directory of their own and the tool in it.
-#![allow(dead_code)] // not every test binary needs everything
+//! What the tests share: a temporary directory, and the tool run in it.
+#![allow(dead_code)] // no test binary uses everything
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// A fresh directory, removed at the end, in which commands run.
+/// A temporary directory in which commands run; removed when it is dropped.
 pub struct Dir(TempDir);
 
 impl Dir {
@@ -21,7 +21,7 @@ impl Dir {
         self.0.path().join(name)
     }
 
-    /// Makes a file of `length` bytes, all of them holes.
+    /// Creates a file that is a hole of `length` bytes.
     pub fn sparse(&self, name: &str, length: u64) {
         let file = fs::File::create(self.path(name)).expect("create");
         file.set_len(length).expect("set length");
@@ -35,7 +35,7 @@ impl Dir {
         fs::read(self.path(name)).expect("read")
     }
 
-    /// The names of all files in the directory, sorted, hidden ones too.
+    /// Returns the names of all files, hidden ones too, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.0.path())
             .expect("list")
@@ -62,9 +62,21 @@ impl Dir {
         let arguments = arguments.split_whitespace();
         Run::of(self.command(tool()).args(arguments))
     }
+
+    /// Runs a shell script in which `$0` is the tool.
+    pub fn shell(&self, script: &str) -> Run {
+        Run::of(self.command("sh").args(["-c", script]).arg(tool()))
+    }
+
+    /// Sets an L1 entry of a fresh image, so that the image counts as one with data.
+    pub fn give_data(&self, name: &str) {
+        let mut bytes = self.read(name);
+        *bytes.last_mut().expect("an L1 table") = 1;
+        self.write(name, &bytes);
+    }
 }
 
-/// The tool: Cargo gives an absolute path, Bazel one in the runfiles.
+/// Returns the path of the tool: Cargo gives an absolute one, Bazel one in the runfiles.
 pub fn tool() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_qcow2-overlay"));
     std::path::absolute(path).expect("the path of the tool")
@@ -81,36 +93,36 @@ pub struct Run {
 impl Run {
     pub fn of(command: &mut Command) -> Self {
         let output = command.stdin(Stdio::null()).output();
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = output.expect("the command starts");
-        let stderr = String::from_utf8(stderr).expect("messages are UTF-8");
-        Run {
-            status: status.code(),
-            stdout,
-            stderr,
-        }
+        output.expect("the command starts").into()
     }
 
-    /// Checks that the command succeeded; gives its standard output.
+    /// Checks that the command succeeded, and returns its standard output.
     #[track_caller]
     pub fn ok(self) -> String {
         assert_eq!(self.status, Some(0), "{}", self.stderr);
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Checks that the tool failed with `status` and exactly one line, `message`.
+    /// Checks that the tool failed with `status` and printed one line, `message`.
     #[track_caller]
     pub fn fails(self, status: i32, message: &str) {
         assert_eq!(self.stderr, format!("qcow2-overlay: {message}\n"));
         assert_eq!(self.status, Some(status));
-        assert!(self.stdout.is_empty(), "nothing on standard output");
+        assert!(self.stdout.is_empty(), "printed to standard output");
     }
 }
 
-/// Runs `create` with `arguments`, which must fail with `message` and leave no file.
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Run {
+            status: output.status.code(),
+            stdout: output.stdout,
+            stderr: String::from_utf8(output.stderr).expect("messages are UTF-8"),
+        }
+    }
+}
+
+/// Checks that `create` with `arguments` fails with `message` and leaves no file.
 #[track_caller]
 pub fn create_fails(arguments: &str, status: i32, message: &str) {
     let dir = Dir::new();
@@ -119,7 +131,7 @@ pub fn create_fails(arguments: &str, status: i32, message: &str) {
     assert!(dir.names().is_empty(), "{:?}", dir.names());
 }
 
-/// SHA-256 of `bytes` in hexadecimal, by coreutils.
+/// Returns the SHA-256 of `bytes` in hexadecimal, computed by `sha256sum`.
 pub fn sha256(bytes: &[u8]) -> String {
     let mut child = Command::new("sha256sum")
         .stdin(Stdio::piped())

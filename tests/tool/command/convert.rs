@@ -1,4 +1,4 @@
-//! `convert`: its output when nothing is wrong.
+//! `convert`: what it writes and prints when it succeeds.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -9,12 +9,12 @@ use qcow2_overlay::{chain, Content, Conversion, DiskReader, Existing, Source};
 
 use crate::common::{tool, Dir, Run};
 
-/// Bytes that are not zero, and not the same in two clusters.
+/// Returns bytes that are not zero and differ from one cluster to the next.
 pub fn data(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i / 509 + i) as u8 | 1).collect()
 }
 
-/// A disk of 6 MiB with data, zeros between, and an end within a cluster.
+/// Returns a disk of nearly 6 MiB, with zeros between data, that ends within a cluster.
 pub fn disk() -> Vec<u8> {
     let mut disk = vec![0; (6 << 20) - 1024];
     for (start, length) in [
@@ -30,7 +30,7 @@ pub fn disk() -> Vec<u8> {
     disk
 }
 
-/// What a guest reads from an image.
+/// Returns what a guest reads from an image.
 pub fn read(dir: &Dir, name: &str) -> Vec<u8> {
     let reader = DiskReader::open(&dir.path(name), None).expect("a disk");
     let mut disk = vec![0; reader.virtual_size() as usize];
@@ -38,14 +38,22 @@ pub fn read(dir: &Dir, name: &str) -> Vec<u8> {
     disk
 }
 
+/// Returns all that changes when a file is written to.
+pub fn state(dir: &Dir, name: &str) -> impl PartialEq {
+    let metadata = fs::metadata(dir.path(name)).expect("metadata");
+    let modified = (metadata.mtime(), metadata.mtime_nsec());
+    let changed = (metadata.ctime(), metadata.ctime_nsec());
+    (modified, changed, metadata.blocks(), dir.read(name))
+}
+
 #[test]
-fn a_raw_image_becomes_qcow2_with_its_data_only() {
+fn a_raw_image_becomes_qcow2_with_only_its_data() {
     let dir = Dir::new();
     dir.write("disk.raw", &disk());
     let said = dir.tool("convert disk.raw disk.qcow2").ok();
     assert_eq!(said, "Wrote \"disk.qcow2\": 6 MiB disk\n");
     assert!(read(&dir, "disk.qcow2") == disk());
-    // 21 clusters of data; the header, an L1 and an L2 table, a refcount block and table.
+    // 21 clusters of data, and the header, an L1 and an L2 table, a refcount block and table.
     let metadata = fs::metadata(dir.path("disk.qcow2")).expect("metadata");
     assert_eq!(metadata.len(), (21 + 5) << 16);
     assert_eq!(dir.names(), ["disk.qcow2", "disk.raw"]);
@@ -89,23 +97,18 @@ fn convert_stream(dir: &Dir, bytes: &[u8], arguments: &str) -> Run {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the tool starts");
     let mut stdin = child.stdin.take().expect("its standard input");
-    // In pieces of odd lengths; one that fails ends early.
+    // In pieces of an odd length; if the tool fails it may not read them all.
     let written = bytes
         .chunks(70_001)
         .try_for_each(|part| stdin.write_all(part));
     drop(stdin);
-    let output = child.wait_with_output().expect("its output");
-    let run = Run {
-        status: output.status.code(),
-        stdout: output.stdout,
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    };
+    let run = Run::from(child.wait_with_output().expect("its output"));
     assert!(written.is_ok() || run.status != Some(0));
     run
 }
 
 #[test]
-fn a_stream_gives_the_bytes_that_the_file_does() {
+fn a_stream_gives_the_same_bytes_as_a_file() {
     let dir = Dir::new();
     dir.write("disk.raw", &disk());
     dir.write("base.raw", &data(1 << 20));
@@ -128,7 +131,7 @@ fn a_stream_gives_the_bytes_that_the_file_does() {
 }
 
 #[test]
-fn a_stream_that_ends_before_its_base_has_zeros_behind() {
+fn a_stream_shorter_than_its_base_ends_in_zeros() {
     let dir = Dir::new();
     dir.write("base.raw", &disk());
     dir.write("small.raw", &data(100_000));
@@ -145,7 +148,7 @@ fn a_stream_that_ends_before_its_base_has_zeros_behind() {
 }
 
 #[test]
-fn a_stream_with_the_magic_of_an_image_is_raw_if_that_is_said() {
+fn with_f_raw_a_qcow2_stream_is_raw_data() {
     let dir = Dir::new();
     dir.tool("create -q inner.qcow2 1G").ok();
     let inner = dir.read("inner.qcow2");
@@ -163,7 +166,7 @@ fn a_panic_of_the_caller_ends_all_threads() {
             ..Conversion::to_raw()
         };
         let source = Source::Images(chain(&dir.path("disk.raw"), None).expect("a chain"));
-        let progress = |done| assert!(done < 2 << 20, "as the test wants it");
+        let progress = |done| assert!(done < 2 << 20, "a panic that the test wants");
         let path = dir.path("result");
         let run = || conversion.write_file(&path, Existing::Keep, source, &[], &progress);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
@@ -213,7 +216,7 @@ fn an_overlay_holds_only_what_differs() {
 }
 
 #[test]
-fn an_overlay_of_what_its_source_stands_on_is_as_one_of_a_copy_of_it() {
+fn a_base_that_also_backs_the_source_gives_the_same_bytes() {
     let dir = Dir::new();
     dir.write("base.raw", &disk());
     dir.tool("create -q -b base.raw top.qcow2 1G").ok();
@@ -224,12 +227,12 @@ fn an_overlay_of_what_its_source_stands_on_is_as_one_of_a_copy_of_it() {
     dir.tool("convert -q -B base.raw -o size=1G copy.raw other.qcow2")
         .ok();
     assert!(dir.read("own.qcow2") == dir.read("other.qcow2"));
-    // Nothing but the header, the L1 table and the refcounts.
+    // Only the header, the L1 table and the refcounts.
     assert_eq!(dir.read("own.qcow2").len(), 4 << 16);
 }
 
 #[test]
-fn probe_opens_the_base_elsewhere() {
+fn probe_opens_another_path_than_the_backing_name() {
     let dir = Dir::new();
     dir.write("here.raw", &disk());
     dir.tool("convert -q -B /images/base --probe here.raw here.raw top.qcow2")
@@ -241,7 +244,7 @@ fn probe_opens_the_base_elsewhere() {
 }
 
 #[test]
-fn progress_is_on_standard_error_and_quiet_says_nothing() {
+fn progress_goes_to_standard_error_and_quiet_prints_nothing() {
     let dir = Dir::new();
     dir.write("disk.raw", &disk());
     let run = dir.tool("convert -p disk.raw a.qcow2");
@@ -262,37 +265,29 @@ fn a_chain_is_never_written_to() {
     dir.write("base.raw", &disk());
     dir.tool("create -q -b base.raw top.qcow2 1G").ok();
     dir.write("other.raw", &data(1 << 20));
-    let state = || {
-        let names = ["base.raw", "top.qcow2", "other.raw"];
-        names.map(|name| {
-            let metadata = fs::metadata(dir.path(name)).expect("metadata");
-            let times = (metadata.mtime(), metadata.mtime_nsec());
-            let changed = (metadata.ctime(), metadata.ctime_nsec());
-            (times, changed, metadata.blocks(), dir.read(name))
-        })
-    };
-    let before = state();
+    let states = || ["base.raw", "top.qcow2", "other.raw"].map(|name| state(&dir, name));
+    let before = states();
     for options in ["", "-O raw", "-B base.raw", "-B other.raw", "-B top.qcow2"] {
         dir.tool(&format!("convert -q --force {options} top.qcow2 result"))
             .ok();
     }
-    assert!(before == state());
+    assert!(before == states());
 }
 
-/// Runs `convert` with an address space of 64 MiB, of which it is to use much less.
+/// Runs `convert` with an address space of 64 MiB.
 fn convert_in_64_mib(dir: &Dir, arguments: &str) {
     let script = format!("ulimit -v 65536 && exec \"$0\" convert -q --force {arguments}");
-    Run::of(dir.command("sh").args(["-c", &script]).arg(tool())).ok();
+    dir.shell(&script).ok();
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn it_takes_less_than_64_mib_of_memory_at_any_size() {
+fn takes_less_than_64_mib_of_memory_at_any_size() {
     let dir = Dir::new();
     let file = File::create(dir.path("disk.raw")).expect("create");
     file.set_len(50 << 30).expect("set length");
     let bytes = data(4 << 20);
-    // 40 MiB of data in one piece: what is read at once is much less.
+    // 40 MiB of data in one piece, far more than is read at once.
     for at in (0..10).chain([2500, (50 << 8) - 1]) {
         file.write_all_at(&bytes, at * (4 << 20)).expect("write");
     }
@@ -301,7 +296,7 @@ fn it_takes_less_than_64_mib_of_memory_at_any_size() {
             .expect("write");
     }
     convert_in_64_mib(&dir, "disk.raw disk.qcow2");
-    // Its L1 table has 12.5 MiB, its L2 tables are many.
+    // This has an L1 table of 12.5 MiB, and many L2 tables.
     convert_in_64_mib(&dir, "-o cluster_size=512 disk.qcow2 small.qcow2");
     convert_in_64_mib(
         &dir,
@@ -316,7 +311,7 @@ fn it_takes_less_than_64_mib_of_memory_at_any_size() {
 }
 
 #[test]
-fn the_bytes_of_an_image_can_be_a_disk() {
+fn with_f_raw_a_qcow2_file_is_raw_data() {
     let dir = Dir::new();
     dir.tool("create -q image.qcow2 1M").ok();
     dir.tool("convert -q -f raw image.qcow2 disk.qcow2").ok();

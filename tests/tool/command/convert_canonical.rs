@@ -1,4 +1,4 @@
-//! The same content and options give the same image, whatever the source and the machine are.
+//! The same content and options give the same bytes, whatever the source and the machine.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -9,8 +9,7 @@ use qcow2_overlay::{chain, Conversion, Existing, Format, OptionList, Source};
 use crate::common::{tool, Dir, Run};
 use crate::convert::{data, disk};
 
-/// Writes `disk` to a file in which those zeros are holes for which `is_hole` says so, by
-/// their offset.
+/// Writes `disk` to a file. A block of zeros becomes a hole if `is_hole` says so of its offset.
 fn write_with_holes(path: &Path, disk: &[u8], is_hole: impl Fn(usize) -> bool) {
     let file = File::create(path).expect("create");
     file.set_len(disk.len() as u64).expect("set length");
@@ -24,16 +23,16 @@ fn write_with_holes(path: &Path, disk: &[u8], is_hole: impl Fn(usize) -> bool) {
 }
 
 #[test]
-fn holes_file_systems_and_formats_do_not_matter() {
+fn holes_file_systems_and_formats_do_not_change_the_bytes() {
     let disk = disk();
     let dir = Dir::new();
-    let mut elsewhere = vec![dir.path(".")];
-    // Another file system, where there is one.
+    let mut places = vec![dir.path(".")];
+    // Another file system, if there is one.
     let memory = tempfile::TempDir::new_in("/dev/shm").ok();
-    elsewhere.extend(memory.as_ref().map(|it| it.path().to_owned()));
+    places.extend(memory.as_ref().map(|it| it.path().to_owned()));
     for options in ["cluster_size=64K", "extended_l2=on"] {
         let mut results = Vec::new();
-        for place in &elsewhere {
+        for place in &places {
             for (name, is_hole) in [
                 ("no-hole", (|_| false) as fn(usize) -> bool),
                 ("holes", |_| true),
@@ -57,13 +56,13 @@ fn holes_file_systems_and_formats_do_not_matter() {
             }
         }
         for (name, result) in &results {
-            assert!(*result == results[0].1, "{options} {name} in {elsewhere:?}");
+            assert!(*result == results[0].1, "{options} {name} in {places:?}");
         }
     }
 }
 
 #[test]
-fn the_number_of_threads_does_not_matter() {
+fn the_number_of_threads_does_not_change_the_bytes() {
     let dir = Dir::new();
     dir.write("disk.raw", &[data(3 << 20), disk()].concat());
     dir.write("base.raw", &data(4 << 20));
@@ -98,7 +97,7 @@ fn the_number_of_threads_does_not_matter() {
 }
 
 #[test]
-fn the_number_of_processors_does_not_matter() {
+fn the_number_of_processors_does_not_change_the_bytes() {
     let dir = Dir::new();
     dir.write("disk.raw", &[data(2 << 20), disk()].concat());
     dir.tool("convert -q disk.raw many").ok();

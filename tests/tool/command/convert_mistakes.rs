@@ -1,14 +1,14 @@
-//! `convert`: every mistake gives one line and a status, and changes no file.
+//! Mistakes with `convert`: each gives one line and a status, and changes no file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use qcow2_overlay::Header;
 
-use crate::common::{tool, Dir, Run};
+use crate::common::Dir;
 use crate::convert::data;
 
-/// A raw image of 1 MiB, an overlay of it, and a larger raw image.
+/// Returns a raw image of 1 MiB, an overlay of it, and a larger raw image.
 fn images() -> Dir {
     let dir = Dir::new();
     dir.write("disk.raw", &data(1 << 20));
@@ -17,7 +17,7 @@ fn images() -> Dir {
     dir
 }
 
-/// Runs `convert` with `arguments`, which must fail with `message` and change no file.
+/// Checks that `convert` with `arguments` fails with `message` and changes no file.
 #[track_caller]
 fn refused(dir: &Dir, arguments: &str, status: i32, message: &str) {
     let state = || -> Vec<_> {
@@ -33,7 +33,7 @@ fn refused(dir: &Dir, arguments: &str, status: i32, message: &str) {
 }
 
 #[test]
-fn sizes_that_would_cut_something_off() {
+fn refuses_a_size_that_cuts_off_data() {
     let dir = images();
     let lost = "whose end would be lost: give a larger one, as -o size=";
     let file = "(in a BUILD file: size)";
@@ -68,7 +68,7 @@ fn sizes_that_would_cut_something_off() {
 }
 
 #[test]
-fn streams_of_another_size() {
+fn refuses_a_stream_of_the_wrong_size() {
     let dir = images();
     for (options, message) in [
         (
@@ -87,15 +87,14 @@ fn streams_of_another_size() {
              cluster_size=2048 would allow it",
         ),
     ] {
-        let script = format!("\"$0\" convert {options} - x < disk.raw");
-        Run::of(dir.command("sh").arg("-c").arg(script).arg(tool()))
+        dir.shell(&format!("\"$0\" convert {options} - x < disk.raw"))
             .fails(1, &format!("cannot convert \"-\" to \"x\": {message}"));
         assert_eq!(dir.names(), ["disk.raw", "large.raw", "top.qcow2"]);
     }
 }
 
 #[test]
-fn a_file_that_is_there_or_in_the_way() {
+fn refuses_an_output_that_must_not_be_replaced() {
     let dir = images();
     let there = "\"large.raw\" exists; --force replaces it";
     refused(&dir, "disk.raw large.raw", 1, there);
@@ -112,7 +111,7 @@ fn a_file_that_is_there_or_in_the_way() {
             refused(&dir, &arguments, 1, &message);
         }
     }
-    // Under another name, too.
+    // By another name, too.
     fs::hard_link(dir.path("disk.raw"), dir.path("link")).expect("link");
     let message = "\"link\" is in the chain of \"top.qcow2\"; give another path";
     refused(&dir, "--force top.qcow2 link", 1, message);
@@ -125,7 +124,7 @@ fn a_file_that_is_there_or_in_the_way() {
 }
 
 #[test]
-fn sources_that_cannot_be_read() {
+fn refuses_a_source_that_cannot_be_read() {
     let dir = images();
     refused(
         &dir,
@@ -149,27 +148,25 @@ fn sources_that_cannot_be_read() {
 }
 
 #[test]
-fn standard_input_and_output() {
+fn refuses_to_stream_anything_but_a_raw_source() {
     let dir = images();
     let message = "a qcow2 image cannot be read from standard input, because it is not read in \
                    order: give the name of a file";
     refused(&dir, "-f qcow2 - x", 2, message);
     let message = "FILE cannot be standard output, because it is not written in order: give a name";
     refused(&dir, "disk.raw -", 2, message);
-    let script = "\"$0\" convert -f raw - x < /dev/null";
-    Run::of(dir.command("sh").arg("-c").arg(script).arg(tool()))
+    dir.shell("\"$0\" convert -f raw - x < /dev/null")
         .fails(1, "standard input is empty: a disk has at least one byte");
     for format in ["", "-O raw"] {
         let script = format!("\"$0\" convert {format} - x < top.qcow2");
-        Run::of(dir.command("sh").arg("-c").arg(script).arg(tool())).fails(
+        dir.shell(&script).fails(
             2,
             "standard input is a qcow2 image, which is not read in order: give the name of a \
              file, or -f raw if these bytes themselves are the disk",
         );
     }
     dir.write("disk.vmdk", b"KDMV................");
-    let script = "\"$0\" convert - x < disk.vmdk";
-    Run::of(dir.command("sh").arg("-c").arg(script).arg(tool())).fails(
+    dir.shell("\"$0\" convert - x < disk.vmdk").fails(
         1,
         "standard input: it is a VMDK image, neither raw nor qcow2",
     );
@@ -177,7 +174,7 @@ fn standard_input_and_output() {
 }
 
 #[test]
-fn options_that_do_not_go_together() {
+fn refuses_options_that_exclude_each_other() {
     let dir = images();
     let raw = "a raw image has neither a backing file nor options other than size: leave out \
                -O raw";
@@ -208,7 +205,7 @@ fn options_that_do_not_go_together() {
 }
 
 #[test]
-fn data_that_is_encrypted_or_elsewhere_is_refused_by_name_wherever_it_is() {
+fn refuses_encrypted_and_external_data_anywhere_in_a_chain() {
     let dir = images();
     let header = Header::parse(&dir.read("top.qcow2")).expect("a header");
     let mut image = dir.read("top.qcow2");
@@ -221,7 +218,7 @@ fn data_that_is_encrypted_or_elsewhere_is_refused_by_name_wherever_it_is() {
     let external = {
         let mut image = image.clone();
         image[79] |= 4;
-        // In the place of the feature name table: the name of the data file.
+        // The feature name table becomes the name of the data file.
         let at = header.encode();
         let at = at.windows(4).position(|word| word == b"\x68\x03\xf8\x57");
         let at = at.expect("a feature name table");
@@ -238,13 +235,13 @@ fn data_that_is_encrypted_or_elsewhere_is_refused_by_name_wherever_it_is() {
     ] {
         dir.write(name, &image);
         dir.tool(&format!("create -q -b {name} above.qcow2")).ok();
-        for (source, beneath) in [
+        for (source, place) in [
             (name, String::new()),
             ("above.qcow2", format!("in {name:?}: ")),
         ] {
             let run = dir.tool(&format!("convert {source} x"));
             let message =
-                format!("qcow2-overlay: cannot convert {source:?} to \"x\": {beneath}{what}");
+                format!("qcow2-overlay: cannot convert {source:?} to \"x\": {place}{what}");
             assert!(run.stderr.starts_with(&message), "{}", run.stderr);
             assert_eq!(run.status, Some(1));
         }

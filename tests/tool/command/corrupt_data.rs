@@ -8,11 +8,11 @@ use crate::common::Dir;
 use crate::convert::data;
 
 const CLUSTER: usize = 64 << 10;
-/// Where `convert` puts the first L2 table and the first data, and the second cluster of that.
+/// Where `convert` puts the first L2 table and the first data cluster.
 const L2: usize = CLUSTER;
 const DATA: usize = 2 * CLUSTER;
 
-/// An image of 1 MiB, full of data, made with these options.
+/// Returns an image of 1 MiB, full of data, written with `options`.
 fn image(options: &str) -> Vec<u8> {
     let dir = Dir::new();
     dir.write("disk.raw", &data(1 << 20));
@@ -25,24 +25,24 @@ fn put(image: &mut [u8], at: usize, value: u64) {
     image[at..at + 8].copy_from_slice(&value.to_be_bytes());
 }
 
-/// Converts the image, and an overlay of it, which must fail with `message` and leave nothing.
+/// Checks that `convert` of the image, of an overlay of it, and to an overlay of it, fails with
+/// `message` and leaves nothing.
 #[track_caller]
 fn refused(image: &[u8], message: &str) {
     let dir = Dir::new();
     dir.write("disk.qcow2", image);
     dir.tool("create -q -b disk.qcow2 top.qcow2").ok();
     dir.sparse("blank.raw", 1 << 20);
-    for (arguments, beneath) in [
+    for (arguments, place) in [
         ("disk.qcow2", ""),
         ("-O raw disk.qcow2", ""),
         ("top.qcow2", "in \"disk.qcow2\": "),
     ] {
         let source = arguments.rsplit(' ').next().expect("a name");
-        let about = format!("cannot convert {source:?} to \"x\": {beneath}{message}");
+        let about = format!("cannot convert {source:?} to \"x\": {place}{message}");
         dir.tool(&format!("convert {arguments} x")).fails(1, &about);
         assert_eq!(dir.names(), ["blank.raw", "disk.qcow2", "top.qcow2"]);
     }
-    // Of the backing file, too.
     let about = "cannot convert \"blank.raw\" to \"x\": in the backing file: ";
     dir.tool("convert -B disk.qcow2 blank.raw x")
         .fails(1, &format!("{about}{message}"));
@@ -50,14 +50,14 @@ fn refused(image: &[u8], message: &str) {
 }
 
 #[test]
-fn the_image_is_as_the_others_are_made_from_it() {
+fn the_tables_are_where_these_tests_change_them() {
     let image = image("compat=1.1");
     assert!(image[DATA..DATA + (1 << 20)] == data(1 << 20));
     assert_eq!(image[L2..L2 + 8], [0x80, 0, 0, 0, 0, 2, 0, 0]);
 }
 
 #[test]
-fn an_offset_that_is_not_that_of_a_cluster() {
+fn refuses_an_unaligned_cluster() {
     let mut image = image("compat=1.1");
     put(&mut image, L2 + 8, 1 << 63 | (3 * CLUSTER + 512) as u64);
     refused(
@@ -67,7 +67,7 @@ fn an_offset_that_is_not_that_of_a_cluster() {
 }
 
 #[test]
-fn an_offset_behind_the_end_of_the_file() {
+fn refuses_a_cluster_beyond_the_end_of_the_file() {
     let mut image = image("compat=1.1");
     let length = image.len();
     put(&mut image, L2 + 8, 1 << 63 | length as u64);
@@ -79,7 +79,7 @@ fn an_offset_behind_the_end_of_the_file() {
 }
 
 #[test]
-fn an_l2_table_that_is_not_at_a_cluster_or_not_in_the_file() {
+fn refuses_an_l2_table_that_is_unaligned_or_beyond_the_end() {
     let good = image("compat=1.1");
     let l1 = Header::parse(&good).expect("a header").l1_offset as usize;
     let mut image = good.clone();
@@ -99,7 +99,7 @@ fn an_l2_table_that_is_not_at_a_cluster_or_not_in_the_file() {
 }
 
 #[test]
-fn a_zero_flag_in_version_2() {
+fn refuses_a_zero_flag_in_version_2() {
     let mut image = image("compat=0.10");
     put(&mut image, L2 + 8, 1);
     let message = "corrupt qcow2 image: L2 entry of a version 2 image is 1 (0x1)";
@@ -107,7 +107,7 @@ fn a_zero_flag_in_version_2() {
 }
 
 #[test]
-fn subclusters_that_are_two_things_at_once_or_nowhere() {
+fn refuses_contradictory_subclusters() {
     let good = image("extended_l2=on");
     let mut image = good.clone();
     put(&mut image, L2 + 16 + 8, 0x0000_0001_0000_0001);
@@ -123,8 +123,8 @@ fn subclusters_that_are_two_things_at_once_or_nowhere() {
 }
 
 #[test]
-fn a_compressed_cluster_of_garbage() {
-    // The data of the cluster itself: neither a deflate stream nor a zstd frame.
+fn refuses_a_damaged_compressed_cluster() {
+    // Plain data, which is neither a deflate stream nor a zstd frame.
     for compression in [0, 1] {
         let mut image = image("compat=1.1");
         let sectors = 127;
@@ -145,8 +145,8 @@ fn a_compressed_cluster_of_garbage() {
 }
 
 #[test]
-fn a_cluster_that_is_cut_off_reads_as_qemu_reads_it() {
-    // The last cluster of a file may lack zeros at its end.
+fn a_truncated_last_cluster_ends_in_zeros() {
+    // A file may end within its last cluster. QEMU reads zeros from there on.
     let dir = Dir::new();
     dir.write("disk.qcow2", &image("compat=1.1"));
     let good = dir.read("disk.qcow2");

@@ -1,4 +1,4 @@
-//! `create`: its output when nothing is wrong.
+//! `create`: what it writes and prints when it succeeds.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -7,6 +7,7 @@ use qcow2_overlay::{Format, Header, ImageInfo, Version};
 
 use crate::common::{tool, Dir, Run};
 
+/// Returns the header of the qcow2 image `name`.
 fn header(dir: &Dir, name: &str) -> Header {
     let image = ImageInfo::read(&dir.path(name), Some(Format::Qcow2)).expect("an image");
     image.header.expect("a header")
@@ -64,7 +65,7 @@ fn with_u_the_base_is_not_opened() {
     dir.tool("create -u -b later.img -F raw disk.qcow2 1.5G")
         .ok();
     assert_eq!(header(&dir, "disk.qcow2").virtual_size, 3 << 29);
-    // Whatever it is.
+    // Not even if it is there, and neither as large as given nor of that format.
     dir.sparse("later.img", 2 << 30);
     dir.tool("create --force -u -b later.img -F qcow2 disk.qcow2 1M")
         .ok();
@@ -75,7 +76,7 @@ fn with_u_the_base_is_not_opened() {
 }
 
 #[test]
-fn probe_reads_the_base_elsewhere() {
+fn probe_opens_another_path_than_the_backing_name() {
     let dir = Dir::new();
     dir.tool("create base.qcow2 3M").ok();
     dir.tool("create -b /images/base --probe base.qcow2 disk.qcow2")
@@ -87,7 +88,7 @@ fn probe_reads_the_base_elsewhere() {
 }
 
 #[test]
-fn standalone_refuses_what_is_backed_by_another() {
+fn standalone_refuses_an_overlay() {
     let dir = Dir::new();
     dir.tool("create base.qcow2 3M").ok();
     dir.tool("create --standalone -b base.qcow2 overlay.qcow2")
@@ -100,7 +101,7 @@ fn standalone_refuses_what_is_backed_by_another() {
              target with Qcow2Info",
         );
     dir.tool("convert --standalone base.qcow2 copy.qcow2").ok();
-    // Whether what it is backed by is there or not.
+    // Even if the base is missing.
     fs::remove_file(dir.path("base.qcow2")).expect("remove");
     dir.tool("convert --standalone overlay.qcow2 disk.qcow2")
         .fails(
@@ -113,7 +114,7 @@ fn standalone_refuses_what_is_backed_by_another() {
 }
 
 #[test]
-fn options_can_all_stand_in_o() {
+fn o_takes_every_option() {
     let dir = Dir::new();
     dir.write("a,b.img", b"");
     let options = "cluster_size=128k,refcount_bits=1,lazy_refcounts=on,extended_l2=on,\
@@ -151,7 +152,7 @@ fn standard_output_gets_the_same_bytes_as_a_file() {
 }
 
 #[test]
-fn force_replaces_and_quiet_says_nothing() {
+fn force_replaces_and_quiet_prints_nothing() {
     let dir = Dir::new();
     dir.write("disk.qcow2", b"old");
     assert_eq!(dir.tool("create -q --force disk.qcow2 1M").ok(), "");
@@ -160,17 +161,17 @@ fn force_replaces_and_quiet_says_nothing() {
 }
 
 #[test]
-fn a_new_file_has_the_rights_that_the_umask_leaves() {
+fn the_umask_applies_to_a_new_file() {
     let dir = Dir::new();
-    let script = "umask 027; exec \"$0\" create -q disk.qcow2 1M";
-    Run::of(dir.command("sh").arg("-c").arg(script).arg(tool())).ok();
+    dir.shell("umask 027; exec \"$0\" create -q disk.qcow2 1M")
+        .ok();
     let metadata = fs::metadata(dir.path("disk.qcow2")).expect("metadata");
     assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
 }
 
 #[test]
-fn bazel_run_starts_where_the_user_stands() {
-    // As `bazel run` does: the working directory is the runfiles tree.
+fn bazel_run_starts_in_the_directory_of_the_user() {
+    // `bazel run` runs a program in its runfiles tree.
     let dir = Dir::new();
     fs::create_dir_all(dir.path("tool.runfiles/_main")).expect("mkdir");
     fs::create_dir(dir.path("user")).expect("mkdir");
@@ -183,7 +184,7 @@ fn bazel_run_starts_where_the_user_stands() {
 }
 
 #[test]
-fn a_program_that_bazel_run_started_may_start_it_elsewhere() {
+fn a_program_under_bazel_run_can_choose_the_directory() {
     let dir = Dir::new();
     fs::create_dir(dir.path("user")).expect("mkdir");
     let mut command = dir.command(tool());

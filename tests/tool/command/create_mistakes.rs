@@ -1,9 +1,9 @@
-//! Sizes, options and arguments of `create` that are refused: one line, a status and no file.
+//! Sizes, options and arguments that `create` refuses, with one line, a status and no file.
 
 use crate::common::{create_fails, Dir};
 
 #[test]
-fn neither_size_nor_base() {
+fn requires_a_size_or_a_base() {
     create_fails(
         "x",
         2,
@@ -12,7 +12,7 @@ fn neither_size_nor_base() {
 }
 
 #[test]
-fn sizes_that_are_none() {
+fn refuses_an_invalid_size() {
     let number = "give bytes, or a number with one of the suffixes K, M, G, T, P, E";
     let sign = "give the whole size, without a sign";
     for (size, right) in [
@@ -38,7 +38,7 @@ fn sizes_that_are_none() {
 }
 
 #[test]
-fn sizes_over_the_limit_of_the_l1_table() {
+fn refuses_a_size_over_the_limit() {
     create_fails(
         "x 3P",
         1,
@@ -66,7 +66,7 @@ fn sizes_over_the_limit_of_the_l1_table() {
 }
 
 #[test]
-fn options_that_do_not_exist_or_have_no_such_value() {
+fn refuses_an_unknown_option_or_value() {
     let list = "there is no such option, only compat, cluster_size, refcount_bits, \
                 lazy_refcounts, extended_l2, backing_file, backing_fmt and size";
     create_fails("-o foo=1 x 1G", 2, &format!("-o \"foo\": {list}"));
@@ -103,7 +103,7 @@ fn options_that_do_not_exist_or_have_no_such_value() {
 }
 
 #[test]
-fn values_out_of_range() {
+fn refuses_a_value_out_of_range() {
     for size in ["0", "256", "3K", "4M"] {
         let bytes = qcow2_overlay::parse_size(size).expect("a size");
         create_fails(
@@ -122,7 +122,7 @@ fn values_out_of_range() {
 }
 
 #[test]
-fn options_that_exclude_each_other() {
+fn refuses_options_that_exclude_each_other() {
     for option in ["refcount_bits=8", "lazy_refcounts=on", "extended_l2=on"] {
         create_fails(
             &format!("-o compat=0.10,{option} x 1G"),
@@ -165,7 +165,7 @@ fn options_that_exclude_each_other() {
 }
 
 #[test]
-fn arguments_that_do_not_exist() {
+fn refuses_unknown_and_missing_arguments() {
     create_fails(
         "--foo x",
         2,

@@ -1,14 +1,14 @@
-//! `exec`: fresh disks for a command, which notices nothing else; see signals.rs for signals.
+//! `exec`: fresh disks for a command, and nothing else changes for it; signals.rs tests signals.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use qcow2_overlay::{chain, Format};
 
 use crate::common::{tool, Dir, Run};
 
-/// A directory with a base, `node.img`, an overlay of it, `node.qcow2`, and an empty
-/// directory `tmp`.
+/// Returns a base, `node.img`, an overlay of it, `node.qcow2`, and an empty directory `tmp`.
 pub fn overlay() -> Dir {
     let dir = Dir::new();
     dir.sparse("node.img", 1 << 20);
@@ -17,12 +17,12 @@ pub fn overlay() -> Dir {
     dir
 }
 
-/// The tool as it is run by hand: these tests may themselves run in Bazel.
+/// Returns the tool as run by hand, even if Bazel runs these tests.
 pub fn by_hand(dir: &Dir, arguments: &[&str]) -> Command {
     started_by(dir, &[tool().to_str().expect("UTF-8")], arguments)
 }
 
-/// The tool as the last of the words of `starter`, run by hand.
+/// Returns the tool as run by hand by `starter`, which names it last.
 pub fn started_by(dir: &Dir, starter: &[&str], arguments: &[&str]) -> Command {
     let mut command = dir.command(starter[0]);
     command.args(&starter[1..]);
@@ -34,21 +34,38 @@ pub fn started_by(dir: &Dir, starter: &[&str], arguments: &[&str]) -> Command {
     command
 }
 
-/// The tool as `bazel test` runs it.
+/// Returns the tool as run by `bazel test`.
 pub fn in_bazel(dir: &Dir, arguments: &[&str]) -> Command {
     let mut command = by_hand(dir, arguments);
     command.env("TEST_TMPDIR", dir.path("tmp"));
     command
 }
 
-/// The arguments for a script of the shell with disk `A`.
+/// Returns the arguments that run a shell script with the disk `A`.
 pub fn shell(script: &str) -> [&str; 7] {
     ["exec", "--disk", "A=node.qcow2", "--", "sh", "-c", script]
 }
 
-/// What is left in the directory `tmp`.
+/// Returns how many files are left in the directory `tmp`.
 pub fn left(dir: &Dir) -> usize {
     fs::read_dir(dir.path("tmp")).expect("list").count()
+}
+
+/// Returns the value for `-blockdev` of the disk at `path`, an overlay of the raw image `base`.
+pub fn blockdev(name: &str, path: &str, base: &Path) -> serde_json::Value {
+    serde_json::json!({
+        "driver": "qcow2",
+        "node-name": name,
+        "file": {"driver": "file", "filename": path},
+        "cache": {"no-flush": true},
+        "discard": "unmap",
+        "detect-zeroes": "unmap",
+        "backing": {
+            "driver": "raw",
+            "read-only": true,
+            "file": {"driver": "file", "filename": base, "read-only": true},
+        },
+    })
 }
 
 #[test]
@@ -71,24 +88,11 @@ fn the_command_finds_its_disks_in_its_environment() {
 
     let value: serde_json::Value =
         serde_json::from_slice(&dir.read("blockdev")).expect("one JSON value");
-    let expected = serde_json::json!({
-        "driver": "qcow2",
-        "node-name": "B",
-        "file": {"driver": "file", "filename": b},
-        "cache": {"no-flush": true},
-        "discard": "unmap",
-        "detect-zeroes": "unmap",
-        "backing": {
-            "driver": "raw",
-            "read-only": true,
-            "file": {"driver": "file", "filename": base, "read-only": true},
-        },
-    });
-    assert_eq!(value, expected);
+    assert_eq!(value, blockdev("B", b, &base));
 }
 
 #[test]
-fn a_blank_disk_stands_on_nothing() {
+fn a_blank_disk_has_no_base() {
     let dir = overlay();
     dir.tool("create -q blank.qcow2 1G").ok();
     let script = ["--", "sh", "-c", "echo $A_BLOCKDEV"];
@@ -104,7 +108,7 @@ fn a_blank_disk_stands_on_nothing() {
 }
 
 #[test]
-fn nothing_else_is_other_than_without_it() {
+fn streams_arguments_directory_and_status_pass_through() {
     let dir = overlay();
     let script = "cat; echo \"$0 $1 $#\"; echo oops >&2; pwd; exit 42";
     let mut arguments = shell(script).to_vec();
@@ -145,11 +149,11 @@ fn in_bazel_the_tool_becomes_the_command() {
 }
 
 #[test]
-fn only_by_hand_is_the_directory_removed() {
+fn the_directory_is_removed_except_in_bazel() {
     let dir = overlay();
     Run::of(&mut by_hand(&dir, &shell("touch $(dirname $A)/more"))).ok();
     assert_eq!(left(&dir), 0);
-    // Two in one test have a directory each.
+    // Two commands of one test have a directory each.
     for _ in 0..2 {
         Run::of(&mut in_bazel(&dir, &shell("test -w $A"))).ok();
     }
@@ -160,7 +164,7 @@ fn only_by_hand_is_the_directory_removed() {
 fn a_disk_is_private() {
     let dir = overlay();
     let before = [dir.read("node.img"), dir.read("node.qcow2")];
-    // Each finds its own disk as it was made, whatever the others do to theirs.
+    // Each command finds a fresh disk, whatever the others write to theirs.
     let script = "n=$(cksum < $A); echo junk > $A; sleep 0.2; cat $A; echo $n";
     let start = || {
         let mut command = by_hand(&dir, &shell(script));
@@ -178,21 +182,19 @@ fn a_disk_is_private() {
 }
 
 #[test]
-fn nothing_is_written_to_an_overlay_with_data() {
+fn an_overlay_with_data_is_not_written_to() {
     let dir = overlay();
-    // An entry in the L1 table, which is all that is looked at.
-    let mut bytes = dir.read("node.qcow2");
-    *bytes.last_mut().expect("a byte") = 1;
-    dir.write("node.qcow2", &bytes);
+    dir.give_data("node.qcow2");
+    let before = dir.read("node.qcow2");
     let script = "cp $A copy.qcow2; : > $A";
     Run::of(&mut by_hand(&dir, &shell(script))).ok();
-    assert!(dir.read("node.qcow2") == bytes);
+    assert!(dir.read("node.qcow2") == before);
     let images = chain(&dir.path("copy.qcow2"), None).expect("a chain");
     let formats: Vec<Format> = images.iter().map(|image| image.format).collect();
     assert_eq!(formats, [Format::Qcow2, Format::Qcow2, Format::Raw]);
 }
 
-/// Checks that `exec` refuses a list of disks.
+/// Checks that `exec` refuses `disks`, and does not run the command.
 #[track_caller]
 fn refused(dir: &Dir, disks: &[&str], status: i32, message: &str) {
     let mut arguments = vec!["exec"];
@@ -206,7 +208,7 @@ fn refused(dir: &Dir, disks: &[&str], status: i32, message: &str) {
 }
 
 #[test]
-fn names_of_disks_that_cannot_be() {
+fn refuses_an_invalid_disk_name() {
     let dir = overlay();
     let letters = "give a letter, then up to 30 letters, digits and _";
     for name in ["", "1A", "_A", "A-B", "A B", "\u{e4}", &"A".repeat(32)] {
@@ -227,7 +229,7 @@ fn names_of_disks_that_cannot_be() {
     }
     let form = "--disk \"node.qcow2\": write it as NAME=OVERLAY";
     refused(&dir, &["node.qcow2"], 2, form);
-    // The longest name there can be.
+    // The longest name that is allowed.
     let name = "A".repeat(31);
     let disk = format!("{name}=node.qcow2");
     Run::of(&mut by_hand(&dir, &["exec", "--disk", &disk, "--", "true"])).ok();
@@ -253,7 +255,7 @@ fn an_overlay_that_cannot_be_cloned_leaves_nothing() {
 }
 
 #[test]
-fn a_command_that_cannot_be_run() {
+fn a_command_that_cannot_be_run_is_an_error() {
     let dir = overlay();
     for bazel in [false, true] {
         for (name, status, problem) in [
@@ -272,7 +274,7 @@ fn a_command_that_cannot_be_run() {
 }
 
 #[test]
-fn a_missing_directory_for_disks_is_named() {
+fn a_missing_test_tmpdir_is_an_error() {
     let dir = overlay();
     let mut command = in_bazel(&dir, &shell("true"));
     let run = Run::of(command.env("TEST_TMPDIR", dir.path("gone")));
@@ -284,7 +286,7 @@ fn a_missing_directory_for_disks_is_named() {
 }
 
 #[test]
-fn words_are_missing() {
+fn requires_a_disk_and_a_command() {
     let dir = overlay();
     dir.tool("exec -- true").fails(
         2,
@@ -299,7 +301,7 @@ fn words_are_missing() {
 }
 
 #[test]
-fn a_base_whose_name_json_cannot_hold() {
+fn refuses_a_base_whose_name_is_not_utf8() {
     use std::os::unix::ffi::OsStrExt;
 
     let dir = overlay();

@@ -1,9 +1,9 @@
-//! `clone` and `exec` refuse a disk that does not match its base: an overlay can be created
-//! without opening its base.
+//! `clone` and `exec` refuse a disk that does not match its base. `create -u` does not open the
+//! base, so it cannot check that.
 
 use crate::common::Dir;
 
-/// A raw image and a qcow2 image of 2 MiB.
+/// Returns a raw image and a qcow2 image of 2 MiB.
 fn bases() -> Dir {
     let dir = Dir::new();
     dir.sparse("node.img", 2 << 20);
@@ -23,15 +23,8 @@ fn refused(dir: &Dir, overlay: &str, problem: &str) {
     assert_eq!(dir.names(), names);
 }
 
-/// An entry in the L1 table, which is all that is looked at.
-fn give_data(dir: &Dir, name: &str) {
-    let mut bytes = dir.read(name);
-    *bytes.last_mut().expect("an L1 table") = 1;
-    dir.write(name, &bytes);
-}
-
 #[test]
-fn a_disk_that_is_smaller_than_its_base() {
+fn refuses_a_disk_smaller_than_its_base() {
     let dir = bases();
     let cut = |base: &str| {
         format!(
@@ -45,8 +38,7 @@ fn a_disk_that_is_smaller_than_its_base() {
         ))
         .ok();
         refused(&dir, "cut.qcow2", &cut(base));
-        // It takes its size from the one beneath, as a target does that declares none, or
-        // has a larger one.
+        // An overlay of it has the same size, like a target without `size`, or a larger one.
         for size in ["1M", "2M"] {
             dir.tool(&format!(
                 "create -q --force -u -b cut.qcow2 -F qcow2 top.qcow2 {size}"
@@ -56,7 +48,7 @@ fn a_disk_that_is_smaller_than_its_base() {
             refused(&dir, "top.qcow2", &problem);
         }
     }
-    // The last byte counts, rounded to a sector.
+    // The size of the base is rounded up to a sector.
     dir.sparse("node.img", (2 << 20) - 511);
     let create = "create -q --force -u -b node.img -F raw";
     dir.tool(&format!("{create} fits.qcow2 2M")).ok();
@@ -72,15 +64,15 @@ fn a_disk_that_is_smaller_than_its_base() {
 }
 
 #[test]
-fn a_disk_that_was_shrunk_by_whoever_wrote_to_it() {
+fn accepts_a_disk_with_data_that_was_shrunk() {
     let dir = bases();
     dir.tool("create -q -u -b node.img -F raw shrunk.qcow2 1M")
         .ok();
-    give_data(&dir, "shrunk.qcow2");
+    dir.give_data("shrunk.qcow2");
     dir.tool("clone shrunk.qcow2 disk").ok();
     dir.tool("create -q -b shrunk.qcow2 top.qcow2").ok();
     dir.tool("clone top.qcow2 disk2").ok();
-    // But an overlay of it must not cut it again.
+    // But an overlay must not be smaller than that.
     dir.tool("create -q -u -b shrunk.qcow2 -F qcow2 cut.qcow2 512K")
         .ok();
     refused(
@@ -92,7 +84,7 @@ fn a_disk_that_was_shrunk_by_whoever_wrote_to_it() {
 }
 
 #[test]
-fn a_format_that_the_content_contradicts() {
+fn refuses_a_format_that_the_content_contradicts() {
     let dir = bases();
     dir.write("node.vmdk", b"KDMV");
     let base = |name: &str, problem: &str| format!("its backing file {name:?}: {problem}");
@@ -113,15 +105,15 @@ fn a_format_that_the_content_contradicts() {
         ))
         .ok();
         refused(&dir, "v1.qcow2", &base(name, problem));
-        // Data in the overlay makes it no better.
-        give_data(&dir, "v1.qcow2");
+        // Data in the overlay does not change that.
+        dir.give_data("v1.qcow2");
         refused(&dir, "v1.qcow2", &base(name, problem));
         dir.tool("create -q --force -u -b v1.qcow2 -F qcow2 v2.qcow2 2M")
             .ok();
         let problem = format!("in \"v1.qcow2\": {}", base(name, problem));
         refused(&dir, "v2.qcow2", &problem);
     }
-    // A guest that encrypts its whole disk makes such a raw image.
+    // This is what a raw disk looks like whose guest encrypts all of it.
     dir.write("node.img", b"LUKS\xba\xbe");
     dir.tool("create -q -u -b node.img -F raw luks.qcow2 2M")
         .ok();
@@ -129,7 +121,7 @@ fn a_format_that_the_content_contradicts() {
 }
 
 #[test]
-fn an_image_that_is_not_qcow2_itself() {
+fn refuses_an_image_that_is_not_qcow2() {
     let dir = bases();
     dir.write("node.vmdk", b"KDMV");
     for name in ["node.img", "node.vmdk"] {

@@ -16,7 +16,7 @@ fn describes_an_overlay() {
 }
 
 #[test]
-fn json_can_be_read_by_programs() {
+fn prints_json() {
     let dir = Dir::new();
     dir.tool("create -q disk.qcow2 1G").ok();
     let text = dir.tool("info --output json disk.qcow2").ok();
@@ -26,14 +26,14 @@ fn json_can_be_read_by_programs() {
 }
 
 #[test]
-fn dates_of_snapshots_are_those_of_the_calendar_in_utc() {
+fn dates_of_snapshots_are_in_utc() {
     let dir = Dir::new();
     dir.tool("create -q blank.qcow2 1M").ok();
     let mut image = dir.read("blank.qcow2");
-    image[63] = 1; // one snapshot, in a cluster of its own behind the L1 table
+    image[63] = 1; // one snapshot, in the cluster after the L1 table
     image[64..72].copy_from_slice(&0x4_0000_u64.to_be_bytes());
     image.resize(0x4_0000 + 40, 0);
-    // By `date -u -d @SECONDS`.
+    // The dates are those of `date -u -d @SECONDS`.
     for (seconds, date) in [
         (0_u32, "1970-01-01 00:00:00"),
         (68_169_599, "1972-02-28 23:59:59"),
@@ -93,7 +93,7 @@ fn names_the_image_whose_base_is_missing() {
 }
 
 #[test]
-fn images_that_cannot_be_described() {
+fn refuses_a_missing_or_corrupt_image() {
     let dir = Dir::new();
     dir.tool("info gone")
         .fails(1, "\"gone\": No such file or directory (os error 2)");
@@ -127,7 +127,7 @@ fn images_that_cannot_be_described() {
 }
 
 #[test]
-fn tables_of_an_image_that_are_not_there() {
+fn refuses_a_snapshot_table_beyond_the_end_of_the_file() {
     let dir = Dir::new();
     dir.tool("create -q cut.qcow2 1G").ok();
     dir.tool("create -q -b cut.qcow2 top.qcow2").ok();
@@ -140,7 +140,7 @@ fn tables_of_an_image_that_are_not_there() {
                    the file at byte 196624";
     dir.tool("info cut.qcow2")
         .fails(1, &format!("\"cut.qcow2\": {problem}"));
-    // In a chain the message names the image, and nothing else reads the table.
+    // Only the description of that image reads the table, and the message names it.
     dir.tool("info top.qcow2").ok();
     dir.tool("info --backing-chain top.qcow2").fails(
         1,

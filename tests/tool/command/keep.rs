@@ -1,4 +1,4 @@
-//! `exec --keep`: the disks of a test are kept with its other outputs.
+//! `exec --keep`: the disks of a test are kept among its outputs.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -10,7 +10,7 @@ use crate::common::{Dir, Run};
 use crate::exec::{by_hand, in_bazel, left, overlay};
 use crate::signals::{send, start, WAIT};
 
-/// `exec` in Bazel with two disks and `script`.
+/// Returns `exec --keep` in Bazel with two disks and a shell script.
 fn keep(dir: &Dir, when: &str, script: &str) -> Command {
     let _ = fs::create_dir(dir.path("outputs"));
     let disks = ["--disk", "A=node.qcow2", "--disk", "B=node.qcow2"];
@@ -24,6 +24,7 @@ fn keep(dir: &Dir, when: &str, script: &str) -> Command {
     command
 }
 
+/// Returns the names of the undeclared outputs.
 fn outputs(dir: &Dir) -> Vec<String> {
     let entries = fs::read_dir(dir.path("outputs")).expect("list");
     let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("entry").file_name();
@@ -34,13 +35,13 @@ fn outputs(dir: &Dir) -> Vec<String> {
     names
 }
 
-/// What is said in the log when the disks are kept in `outputs/NAME`.
+/// Returns the message that the disks are kept in `outputs/NAME`.
 fn said(dir: &Dir, name: &str) -> String {
     let path = dir.path("outputs").join(name);
     format!("qcow2-overlay: the disks are kept in {}\n", path.display())
 }
 
-/// Checks that both disks are in `outputs/NAME`, as the script left them, with a note.
+/// Checks that both disks are in `outputs/NAME`, with a README.txt about them.
 #[track_caller]
 fn kept(dir: &Dir, name: &str) {
     for disk in ["A", "B"] {
@@ -84,8 +85,8 @@ fn a_failure_keeps_the_disks_and_a_success_does_not() {
 }
 
 #[test]
-fn a_test_that_is_told_to_stop_keeps_its_disks() {
-    // As Bazel does at a timeout, some time before it kills.
+fn a_test_that_times_out_keeps_its_disks() {
+    // Bazel sends TERM at a timeout, and KILL later.
     let dir = overlay();
     let (mut child, _stdout) = start(&mut keep(&dir, "on_failure", WAIT));
     send("TERM", &child);
@@ -95,7 +96,7 @@ fn a_test_that_is_told_to_stop_keeps_its_disks() {
 }
 
 #[test]
-fn always_writes_the_disks_where_they_stay() {
+fn always_writes_the_disks_to_the_outputs_at_once() {
     let dir = overlay();
     let script = "echo $$; echo $A; test -s \"$(dirname $A)/README.txt\"";
     let child = keep(&dir, "always", script)
@@ -106,7 +107,7 @@ fn always_writes_the_disks_where_they_stay() {
     let pid = child.id();
     let output = child.wait_with_output().expect("its output");
     let place = fs::canonicalize(dir.path("outputs/disks/A.qcow2")).expect("a path");
-    // It became the command, even though disks are kept.
+    // The tool became the command, although it keeps disks.
     let printed = format!("{pid}\n{}\n", place.display());
     assert_eq!(String::from_utf8_lossy(&output.stdout), printed);
     assert_eq!(String::from_utf8_lossy(&output.stderr), said(&dir, "disks"));
@@ -118,13 +119,13 @@ fn always_writes_the_disks_where_they_stay() {
 }
 
 #[test]
-fn what_never_ran_has_not_failed() {
+fn a_command_that_cannot_be_run_has_not_failed() {
     let dir = overlay();
     let problem = "cannot run \"sh\": No such file or directory (os error 2)";
     let mut command = keep(&dir, "on_failure", "true");
     Run::of(command.env("PATH", "/nonexistent")).fails(127, problem);
     assert!(outputs(&dir).is_empty());
-    // Where the disks are is said before the command is there.
+    // The message about the disks comes before the command is run.
     let mut command = keep(&dir, "always", "true");
     let run = Run::of(command.env("PATH", "/nonexistent"));
     let expected = format!("{}qcow2-overlay: {problem}\n", said(&dir, "disks"));
@@ -134,7 +135,7 @@ fn what_never_ran_has_not_failed() {
 }
 
 #[test]
-fn without_a_place_to_keep_disks_nothing_is_run() {
+fn refuses_to_run_without_a_directory_for_kept_disks() {
     let dir = overlay();
     for when in ["always", "on_failure"] {
         let disk = ["--disk", "A=node.qcow2", "--", "touch", "it-ran"];
@@ -149,7 +150,7 @@ fn without_a_place_to_keep_disks_nothing_is_run() {
 }
 
 #[test]
-fn disks_that_cannot_be_kept_do_not_hide_how_the_command_ended() {
+fn disks_that_cannot_be_kept_do_not_change_the_exit_status() {
     let dir = overlay();
     let script = "rmdir \"$TEST_UNDECLARED_OUTPUTS_DIR\"; exit 3";
     let run = Run::of(&mut keep(&dir, "on_failure", script));

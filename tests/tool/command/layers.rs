@@ -1,23 +1,26 @@
-//! The modules in the folders of src import only from their own layer and those below (src/lib.rs).
+//! The modules are in layers, and import only from their own layer and those below: see src/lib.rs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-/// The layers, which are folders, the lowest first.
+/// The folders of src, the lowest layer first.
 const LAYERS: [&str; 5] = ["format", "image", "copy", "make", "cli"];
 
-/// Returns the modules, such as `format::header`, and those that each imports outside its tests.
+/// Returns the modules, such as `format::header`, and what each imports outside its tests.
 fn modules() -> BTreeMap<String, BTreeSet<String>> {
     let mut modules = BTreeMap::new();
     for layer in LAYERS {
-        // Cargo and Bazel both run a test in the workspace's directory.
+        // Cargo and Bazel both run tests in the directory of the workspace.
         for file in fs::read_dir(format!("src/{layer}")).expect("a layer") {
             let path = file.expect("a file").path();
             let text = fs::read_to_string(&path).expect("the text of a module");
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             let lines = code.lines().filter(|l| !l.trim_start().starts_with("//"));
             let code: String = lines.collect();
-            assert!(!code.contains("super::"), "{path:?}: write crate::");
+            assert!(
+                !code.contains("super::"),
+                "{path:?}: write crate:: for super::"
+            );
             let named = code.split("crate::").skip(1).map(module);
             let name = path.file_stem().expect("a name").to_string_lossy();
             modules.insert(format!("{layer}::{name}"), named.collect());
@@ -26,7 +29,7 @@ fn modules() -> BTreeMap<String, BTreeSet<String>> {
     modules
 }
 
-/// Returns the module of a path: `format::header` of `format::header::Header`.
+/// Returns the module of an import: `format::header` for `format::header::Header`.
 fn module(path: &str) -> String {
     let is_end = |c: char| !c.is_alphanumeric() && !"_:".contains(c);
     let path = path.split(is_end).next().unwrap_or_default();
@@ -34,7 +37,7 @@ fn module(path: &str) -> String {
 }
 
 #[test]
-fn modules_import_only_from_their_own_layer_and_those_below() {
+fn layers_import_only_from_those_below() {
     let layer = |module: &str| LAYERS.iter().position(|l| module.starts_with(l));
     let modules = modules();
     for (module, named) in &modules {
@@ -42,18 +45,18 @@ fn modules_import_only_from_their_own_layer_and_those_below() {
             let is_below = modules.contains_key(other) && layer(other) <= layer(module);
             assert!(
                 is_below,
-                "{module}: crate::{other} is not in its layer or one below"
+                "{module} imports crate::{other}, which is not in its layer or below"
             );
         }
     }
 }
 
 #[test]
-fn modules_do_not_import_each_other_in_a_circle() {
+fn imports_have_no_cycle() {
     let mut left = modules();
     for _ in 0..left.len() {
         let names: BTreeSet<String> = left.keys().cloned().collect();
         left.retain(|_, named| !named.is_disjoint(&names));
     }
-    assert!(left.is_empty(), "in a circle, or above one: {left:#?}");
+    assert!(left.is_empty(), "in a cycle, or above one: {left:#?}");
 }

@@ -1,4 +1,4 @@
-//! The tool and the library, without QEMU.
+//! Tests of the tool and the library that need no QEMU.
 
 mod base_mistakes;
 mod changed_source;

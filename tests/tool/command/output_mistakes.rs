@@ -1,12 +1,12 @@
-//! Outputs that cannot be written: one line, a status, and nothing left or lost.
+//! Outputs that cannot be written: one line, a status, and no file is left or lost.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::common::{create_fails, tool, Dir, Run};
+use crate::common::{create_fails, Dir};
 
 #[test]
-fn an_output_that_exists() {
+fn refuses_an_output_that_exists() {
     let dir = Dir::new();
     dir.write("x", b"precious");
     dir.tool("create x 1G")
@@ -22,7 +22,7 @@ fn an_output_that_exists() {
 }
 
 #[test]
-fn an_output_that_is_its_own_base() {
+fn refuses_an_output_that_is_in_its_own_chain() {
     let dir = Dir::new();
     dir.sparse("node.img", 512);
     dir.tool("create -q -b node.img v1").ok();
@@ -54,7 +54,7 @@ fn an_output_that_is_its_own_base() {
             .fails(1, &own("/later", "node.img"));
     }
     assert_eq!(dir.read("node.img"), [0; 512]);
-    // Nothing of it is there yet.
+    // Even where no such file exists yet.
     for (name, file) in [
         ("new", "new"),
         ("./new", "sub/../new"),
@@ -70,65 +70,46 @@ fn an_output_that_is_its_own_base() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written() {
+fn an_output_that_cannot_be_written_is_an_error() {
     create_fails(
         "gone/x 1G",
         1,
         "cannot write \"gone/x\": No such file or directory (os error 2)",
     );
-    let dir = Dir::new();
-    let mut command = dir.command("sh");
-    command
-        .args(["-c", "exec \"$0\" create - 1G > /dev/full"])
-        .arg(tool());
-    Run::of(&mut command).fails(1, "standard output: No space left on device (os error 28)");
+    Dir::new()
+        .shell("exec \"$0\" create - 1G > /dev/full")
+        .fails(1, "standard output: No space left on device (os error 28)");
 }
 
 #[test]
-fn a_closed_standard_output_is_no_image() {
+fn refuses_a_closed_standard_output() {
     let dir = Dir::new();
-    let mut command = dir.command("sh");
-    command
-        .args(["-c", "exec \"$0\" create - 1G >&-"])
-        .arg(tool());
-    Run::of(&mut command).fails(
+    dir.shell("exec \"$0\" create - 1G >&-").fails(
         1,
         "standard output is closed; give the name of a file, or redirect it",
     );
-    let mut command = dir.command("sh");
-    command
-        .args(["-c", "exec \"$0\" create - 1G > /dev/null"])
-        .arg(tool());
-    Run::of(&mut command).ok();
+    dir.shell("exec \"$0\" create - 1G > /dev/null").ok();
 }
 
 #[test]
-fn a_file_of_which_nothing_can_be_said_is_not_left() {
+fn a_file_that_cannot_be_reported_is_removed() {
     let dir = Dir::new();
     dir.tool("create -q node.qcow2 1G").ok();
     for arguments in ["create y 1G", "clone node.qcow2 y"] {
-        let mut command = dir.command("sh");
-        let script = format!("exec \"$0\" {arguments} > /dev/full");
-        command.args(["-c", &script]).arg(tool());
-        Run::of(&mut command).fails(1, "standard output: No space left on device (os error 28)");
+        dir.shell(&format!("exec \"$0\" {arguments} > /dev/full"))
+            .fails(1, "standard output: No space left on device (os error 28)");
         assert_eq!(dir.names(), ["node.qcow2"]);
     }
-    // But one that was there before stays.
+    // But a file that was there before is kept.
     dir.tool("clone node.qcow2 y").ok();
-    let mut command = dir.command("sh");
-    command
-        .args(["-c", "exec \"$0\" clone node.qcow2 y > /dev/full"])
-        .arg(tool());
-    Run::of(&mut command).fails(1, "standard output: No space left on device (os error 28)");
+    dir.shell("exec \"$0\" clone node.qcow2 y > /dev/full")
+        .fails(1, "standard output: No space left on device (os error 28)");
     assert_eq!(dir.names(), ["node.qcow2", "y"]);
 }
 
 #[test]
-fn a_closed_standard_output_is_no_panic() {
-    let dir = Dir::new();
-    let mut command = dir.command("sh");
-    command
-        .args(["-c", "\"$0\" --help > /dev/full"])
-        .arg(tool());
-    Run::of(&mut command).fails(1, "standard output: No space left on device (os error 28)");
+fn help_that_cannot_be_printed_is_an_error() {
+    Dir::new()
+        .shell("\"$0\" --help > /dev/full")
+        .fails(1, "standard output: No space left on device (os error 28)");
 }

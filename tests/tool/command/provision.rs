@@ -1,16 +1,16 @@
-//! `provision`: what it keeps and says when all is well.
+//! `provision`: what it keeps and prints when it succeeds.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use qcow2_overlay::ImageInfo;
 
 use crate::common::{tool, Dir, Run};
-use crate::convert::{data, disk, read};
+use crate::convert::{data, disk, read, state};
+use crate::exec::blockdev;
 
-/// A directory with a base, `base.raw`, a disk that differs from it, `new.raw`, and a qcow2
-/// image of that, `new.qcow2`.
+/// Returns a base, `base.raw`, a disk that differs from it, `new.raw`, and that disk as a qcow2
+/// image, `new.qcow2`.
 pub fn images() -> Dir {
     let dir = Dir::new();
     let mut new = disk();
@@ -22,7 +22,7 @@ pub fn images() -> Dir {
     dir
 }
 
-/// `provision` with the words of `arguments`, and a script of the shell in which `$0` is the tool.
+/// Returns `provision` with the words of `arguments` and a shell script in which `$0` is the tool.
 pub fn command(dir: &Dir, arguments: &str, script: &str) -> Command {
     let mut command = dir.command(tool());
     command.arg("provision").args(arguments.split_whitespace());
@@ -30,11 +30,12 @@ pub fn command(dir: &Dir, arguments: &str, script: &str) -> Command {
     command
 }
 
+/// Runs [`command`].
 pub fn provision(dir: &Dir, arguments: &str, script: &str) -> Run {
     Run::of(&mut command(dir, arguments, script))
 }
 
-/// Gives the disk the content of `$FROM`, as one more image.
+/// Writes the content of `$FROM` to the disk.
 const REPLACE: &str = "\"$0\" convert -q --force $FROM $DISK";
 
 #[test]
@@ -57,7 +58,7 @@ fn the_command_finds_an_empty_overlay() {
         (directory, input),
         (here.to_str().expect("UTF-8"), "from stdin")
     );
-    // Beside the image, so that the content is on its file system.
+    // It is on the file system of the new image.
     let place = disk.strip_prefix(directory).expect("a place here");
     assert!(
         place.starts_with("/.qcow2-overlay-") && place.ends_with("/DISK.qcow2"),
@@ -76,24 +77,11 @@ fn the_command_finds_an_empty_overlay() {
 
     let value: serde_json::Value =
         serde_json::from_slice(&dir.read("blockdev")).expect("one JSON value");
-    let expected = serde_json::json!({
-        "driver": "qcow2",
-        "node-name": "DISK",
-        "file": {"driver": "file", "filename": disk},
-        "cache": {"no-flush": true},
-        "discard": "unmap",
-        "detect-zeroes": "unmap",
-        "backing": {
-            "driver": "raw",
-            "read-only": true,
-            "file": {"driver": "file", "filename": base, "read-only": true},
-        },
-    });
-    assert_eq!(value, expected);
+    assert_eq!(value, blockdev("DISK", disk, &base));
 }
 
 #[test]
-fn what_it_writes_is_kept_and_nothing_else() {
+fn only_what_the_command_writes_to_the_disk_is_kept() {
     let dir = images();
     dir.tool("convert -q -B base.raw new.raw expected.qcow2")
         .ok();
@@ -116,7 +104,7 @@ fn what_it_writes_is_kept_and_nothing_else() {
 }
 
 #[test]
-fn other_writes_of_the_same_content_give_the_same_bytes() {
+fn the_same_content_gives_the_same_bytes() {
     let dir = images();
     dir.tool("convert -q -B base.raw new.raw expected.qcow2")
         .ok();
@@ -161,7 +149,7 @@ fn other_writes_of_the_same_content_give_the_same_bytes() {
 }
 
 #[test]
-fn of_a_command_that_writes_nothing_an_empty_overlay_is_kept() {
+fn a_command_that_writes_nothing_gives_an_empty_overlay() {
     let dir = images();
     dir.tool("convert -q -B base.raw base.raw expected.qcow2")
         .ok();
@@ -174,31 +162,19 @@ fn of_a_command_that_writes_nothing_an_empty_overlay_is_kept() {
 }
 
 #[test]
-fn a_chain_of_derivations_is_read_and_never_written_to() {
+fn a_base_is_read_and_never_written_to() {
     let dir = images();
     let mut content = disk();
     let mut base = "base.raw".to_owned();
     let mut seen: Vec<String> = vec![base.clone()];
-    let state = |names: &[String]| -> Vec<_> {
-        let states = names.iter().map(|name| {
-            let metadata = fs::metadata(dir.path(name)).expect("metadata");
-            let changed = (metadata.ctime(), metadata.ctime_nsec());
-            (
-                metadata.mtime(),
-                metadata.mtime_nsec(),
-                changed,
-                dir.read(name),
-            )
-        });
-        states.collect()
-    };
+    let states = |names: &[String]| -> Vec<_> { names.iter().map(|it| state(&dir, it)).collect() };
     for version in 1..=3_u8 {
-        // As Bazel's outputs are; root can write to them nevertheless.
+        // Outputs of Bazel have these permissions, but root can write to them.
         for name in &seen {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o555);
             fs::set_permissions(dir.path(name), mode).expect("chmod");
         }
-        let before = state(&seen);
+        let before = states(&seen);
         let start = usize::from(version) * 1_000_000;
         content[start..start + 99].fill(version);
         dir.write("content.raw", &content);
@@ -206,20 +182,20 @@ fn a_chain_of_derivations_is_read_and_never_written_to() {
         let arguments = format!("-q -b {base} {top}");
         provision(&dir, &arguments, &format!("FROM=content.raw; {REPLACE}")).ok();
         assert!(read(&dir, &top) == content, "{top}");
-        assert!(before == state(&seen), "{top}");
+        assert!(before == states(&seen), "{top}");
         seen.push(top.clone());
         base = top;
     }
     let images = qcow2_overlay::chain(&dir.path("v3.qcow2"), None).expect("a chain");
     assert_eq!(images.len(), 4);
-    // One cluster of data each; the header, an L1 and an L2 table, refcounts.
+    // One cluster of data, and the header, an L1 and an L2 table, a refcount block and table.
     for image in &images[..3] {
         assert_eq!(image.file_length, (1 + 5) << 16, "{:?}", image.path);
     }
 }
 
 #[test]
-fn the_size_is_that_of_the_base_or_as_asked_for_or_as_the_command_made_it() {
+fn the_size_comes_from_the_base_the_arguments_or_the_command() {
     let dir = images();
     dir.tool("convert -q -o size=8M new.raw large.qcow2").ok();
     dir.tool("create -q -b base.raw larger-base.qcow2 7M").ok();
@@ -239,7 +215,7 @@ fn the_size_is_that_of_the_base_or_as_asked_for_or_as_the_command_made_it() {
             "cat large.qcow2 > $DISK",
             8 << 20,
         ),
-        // What it made is the size that was asked for, or lacks an end of zeros.
+        // With both, zeros follow if the command makes the disk smaller than SIZE.
         (
             "both",
             "-b base.raw top.qcow2 8M",
@@ -271,7 +247,7 @@ fn the_size_is_that_of_the_base_or_as_asked_for_or_as_the_command_made_it() {
 }
 
 #[test]
-fn the_image_has_the_options_that_are_asked_for_whatever_the_disk_becomes() {
+fn the_image_has_the_given_options() {
     let dir = images();
     for options in [
         "cluster_size=4K",
@@ -287,7 +263,7 @@ fn the_image_has_the_options_that_are_asked_for_whatever_the_disk_becomes() {
             "{options}"
         );
     }
-    // The backing file in the list, and under another name than it is now.
+    // The backing file as an option, with another name than it has now.
     let arguments = "-q -o backing_file=/later/base,backing_fmt=raw --probe base.raw later.qcow2";
     provision(&dir, arguments, "true").ok();
     let image = ImageInfo::read(&dir.path("later.qcow2"), None).expect("an image");
@@ -297,19 +273,19 @@ fn the_image_has_the_options_that_are_asked_for_whatever_the_disk_becomes() {
 }
 
 #[test]
-fn a_file_that_is_there_is_replaced_by_force_alone() {
+fn only_force_replaces_a_file() {
     let dir = images();
     dir.write("top.qcow2", b"precious");
     provision(&dir, "-b base.raw top.qcow2", "touch it-ran")
         .fails(1, "\"top.qcow2\" exists; --force replaces it");
     assert_eq!(dir.read("top.qcow2"), b"precious");
     assert!(!dir.path("it-ran").exists());
-    // If it comes while the command runs, too.
+    // Even if it appears while the command runs.
     fs::remove_file(dir.path("top.qcow2")).expect("remove");
     provision(&dir, "-b base.raw top.qcow2", "printf precious > top.qcow2")
         .fails(1, "\"top.qcow2\" exists; --force replaces it");
     assert_eq!(dir.read("top.qcow2"), b"precious");
-    // It is there until the new one is.
+    // The command still finds the old file.
     provision(
         &dir,
         "-q --force -b base.raw top.qcow2",
@@ -321,13 +297,12 @@ fn a_file_that_is_there_is_replaced_by_force_alone() {
 }
 
 #[test]
-fn a_command_can_read_a_disk_that_is_closed() {
+fn a_process_may_keep_the_disk_open_for_reading() {
     let dir = images();
-    // Only who writes to it could still change it.
     let script = "cat new.qcow2 > $DISK; sleep 9 < $DISK > /dev/null 2>&1 & echo $! > pid";
     let run = provision(&dir, "-q -b base.raw top.qcow2", script);
     let pid = String::from_utf8(dir.read("pid")).expect("a number");
-    Run::of(dir.command("sh").arg("-c").arg(format!("kill {pid}"))).ok();
+    dir.shell(&format!("kill {pid}")).ok();
     run.ok();
     assert!(read(&dir, "top.qcow2") == dir.read("new.raw"));
 }

@@ -1,9 +1,9 @@
-//! `provision` where something is wrong: one line, nothing kept, nothing left.
+//! Mistakes with `provision`, and commands that fail: one line, and no file is left or lost.
 
 use std::fs;
 
 use crate::common::{Dir, Run};
-use crate::provision::{command, images, provision};
+use crate::provision::{images, provision};
 
 /// Checks that `provision` with `arguments` fails before the command runs.
 #[track_caller]
@@ -13,7 +13,7 @@ fn refused(dir: &Dir, status: i32, arguments: &str, message: &str) {
     assert_eq!(dir.names(), before);
 }
 
-/// Checks that nothing is kept of what `script` wrote.
+/// Checks that `provision` fails with `message`, and keeps nothing of what `script` wrote.
 #[track_caller]
 fn not_kept(script: &str, message: &str) {
     let dir = images();
@@ -22,10 +22,9 @@ fn not_kept(script: &str, message: &str) {
         if force {
             dir.write("top.qcow2", b"precious");
         }
-        let arguments = if force {
-            "--force -b base.raw top.qcow2"
-        } else {
-            "-b base.raw top.qcow2"
+        let arguments = match force {
+            true => "--force -b base.raw top.qcow2",
+            false => "-b base.raw top.qcow2",
         };
         let here = fs::canonicalize(dir.path("")).expect("a path");
         let run = provision(&dir, arguments, script);
@@ -44,7 +43,7 @@ fn not_kept(script: &str, message: &str) {
 }
 
 #[test]
-fn arguments() {
+fn refuses_invalid_arguments() {
     let dir = images();
     fs::create_dir(dir.path("directory")).expect("mkdir");
     refused(&dir, 2, "top.qcow2", "give a backing file: -b NAME");
@@ -125,7 +124,7 @@ fn arguments() {
 }
 
 #[test]
-fn a_command_is_needed() {
+fn requires_a_command() {
     let dir = images();
     dir.tool("provision -b base.raw top.qcow2").fails(
         2,
@@ -134,7 +133,7 @@ fn a_command_is_needed() {
 }
 
 #[test]
-fn a_command_that_fails() {
+fn keeps_nothing_of_a_command_that_fails() {
     let dir = images();
     let before = dir.names();
     for (script, status, how) in [
@@ -166,10 +165,10 @@ fn a_command_that_fails() {
 }
 
 #[test]
-fn its_output_is_that_of_the_command() {
+fn the_output_of_the_command_passes_through() {
     let dir = images();
     let script = "echo out; echo oops >&2; exit 1";
-    let run = Run::of(&mut command(&dir, "-b base.raw top.qcow2", script));
+    let run = provision(&dir, "-b base.raw top.qcow2", script);
     assert_eq!(run.stdout, b"out\n");
     assert_eq!(
         run.stderr,
@@ -179,7 +178,7 @@ fn its_output_is_that_of_the_command() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_command_that_leaves_the_disk_open() {
+fn refuses_a_disk_that_is_still_open_for_writing() {
     let dir = images();
     let before = dir.names();
     for redirection in ["3>>$DISK", "3<>$DISK"] {
@@ -189,7 +188,7 @@ fn a_command_that_leaves_the_disk_open() {
         );
         let run = provision(&dir, "-b base.raw top.qcow2", &script);
         let pid = String::from_utf8_lossy(&run.stdout).into_owned();
-        Run::of(dir.command("sh").arg("-c").arg(format!("kill {pid}"))).ok();
+        dir.shell(&format!("kill {pid}")).ok();
         assert_eq!(
             run.stderr,
             "qcow2-overlay: a process that COMMAND started still has the disk open: it must \
@@ -201,7 +200,7 @@ fn a_command_that_leaves_the_disk_open() {
 }
 
 #[test]
-fn a_disk_that_is_gone_or_no_disk_any_more() {
+fn refuses_a_disk_that_is_missing_or_invalid() {
     not_kept(
         "rm $DISK",
         "the disk after COMMAND: No such file or directory (os error 2)",
@@ -230,7 +229,7 @@ fn a_disk_that_is_gone_or_no_disk_any_more() {
 }
 
 #[test]
-fn a_disk_that_is_larger_than_was_asked_for() {
+fn refuses_a_disk_larger_than_the_given_size() {
     let dir = images();
     let before = dir.names();
     provision(
@@ -248,7 +247,7 @@ fn a_disk_that_is_larger_than_was_asked_for() {
 }
 
 #[test]
-fn a_base_that_changes_while_the_command_runs() {
+fn refuses_a_base_that_changed_while_the_command_ran() {
     let changed = |name| {
         format!("{name:?} was changed while COMMAND ran, so what COMMAND wrote may not match it")
     };
@@ -257,7 +256,7 @@ fn a_base_that_changes_while_the_command_runs() {
         "printf x | dd of=base.raw conv=notrunc status=none",
         "touch base.raw",
         "cp base.raw copy && mv copy base.raw",
-        // The disk may then say nothing of it.
+        // Even if the disk no longer has a record of the base.
         "touch base.raw; cat new.qcow2 > $DISK",
     ] {
         not_kept(script, &changed("base.raw"));
@@ -266,7 +265,7 @@ fn a_base_that_changes_while_the_command_runs() {
         "rm base.raw",
         "backing file \"base.raw\" does not exist (NAME is relative to the directory of FILE)",
     );
-    // One further beneath.
+    // The base of the base.
     let dir = images();
     dir.tool("create -q -b base.raw middle.qcow2").ok();
     provision(&dir, "-b middle.qcow2 top.qcow2", "touch base.raw").fails(1, &changed("base.raw"));

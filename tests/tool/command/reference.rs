@@ -1,4 +1,4 @@
-//! The same bytes as the generator that this project replaces.
+//! Images have the same bytes as those of the generator that this project replaces.
 
 use qcow2_overlay::{Layout, Options, Version};
 
@@ -11,6 +11,7 @@ struct Row {
     sha256: &'static str,
 }
 
+/// Returns the rows of reference-v2.tsv.
 fn rows() -> Vec<Row> {
     let table = include_str!("reference-v2.tsv");
     let rows = table.lines().filter(|line| !line.starts_with('#'));
@@ -30,7 +31,7 @@ fn rows() -> Vec<Row> {
 }
 
 #[test]
-fn the_library_writes_the_same_bytes() {
+fn the_library_writes_the_reference_bytes() {
     let rows = rows();
     assert_eq!(rows.len(), 36);
     for row in rows {
@@ -47,7 +48,7 @@ fn the_library_writes_the_same_bytes() {
 }
 
 #[test]
-fn the_tool_writes_the_same_bytes() {
+fn the_tool_writes_the_reference_bytes() {
     let dir = Dir::new();
     for row in rows() {
         let mut command = dir.command(crate::common::tool());

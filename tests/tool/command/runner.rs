@@ -1,4 +1,4 @@
-//! The tool as the executable of a test, as the rule `qcow2_test` sets it up.
+//! The tool as the executable of a `qcow2_test`.
 
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};
@@ -8,8 +8,8 @@ use std::process::Command;
 use crate::common::{tool, Dir, Run};
 use crate::exec::left;
 
-/// As `bazel build` leaves a test `pkg/t` of an executable `pkg/t_bin`, with an overlay
-/// `vm/node.qcow2` in another package: files in `bin`, links to them in the runfiles.
+/// Returns what `bazel build` leaves of a test `pkg/t` of an executable `pkg/t_bin` with an
+/// overlay `vm/node.qcow2`: files in `bin`, and links to them in the runfiles.
 fn built() -> Dir {
     let dir = Dir::new();
     for path in [
@@ -40,6 +40,7 @@ fn built() -> Dir {
     dir
 }
 
+/// Returns the test, with two disks, without variables that name its runfiles.
 fn test(dir: &Dir) -> Command {
     let mut command = dir.command(dir.path("bin/pkg/t"));
     for variable in [
@@ -60,7 +61,7 @@ fn test(dir: &Dir) -> Command {
     command
 }
 
-/// Checks that the executable at `path` ran with `arguments` and with `runfiles`.
+/// Checks that the test runs the executable at `path` with `arguments` and `runfiles`.
 #[track_caller]
 fn ran(dir: &Dir, command: &mut Command, path: &Path, arguments: &[&str], runfiles: &Path) {
     let run = Run::of(command.args(arguments));
@@ -77,7 +78,7 @@ fn ran(dir: &Dir, command: &mut Command, path: &Path, arguments: &[&str], runfil
 }
 
 #[test]
-fn bazel_test_names_the_runfiles() {
+fn finds_the_runfiles_that_bazel_test_names() {
     for variable in ["RUNFILES_DIR", "TEST_SRCDIR"] {
         let dir = built();
         let runfiles = dir.path("bin/pkg/t.runfiles");
@@ -94,7 +95,7 @@ fn bazel_test_names_the_runfiles() {
 }
 
 #[test]
-fn by_hand_the_runfiles_are_beside_the_executable() {
+fn finds_the_runfiles_beside_the_executable() {
     let dir = built();
     let runfiles = dir.path("bin/pkg/t.runfiles");
     let path = runfiles.join("_main/pkg/t_bin");
@@ -102,7 +103,7 @@ fn by_hand_the_runfiles_are_beside_the_executable() {
 }
 
 #[test]
-fn a_manifest_is_enough() {
+fn finds_files_through_a_manifest() {
     for variable in [true, false] {
         let dir = built();
         fs::remove_dir_all(dir.path("bin/pkg/t.runfiles")).expect("remove");
@@ -124,7 +125,7 @@ fn a_manifest_is_enough() {
 }
 
 #[test]
-fn what_is_wrong_fails_the_test_with_one_line() {
+fn a_mistake_fails_the_test_with_one_line() {
     let dir = built();
     let runfiles = dir.path("bin/pkg/t.runfiles");
     let gone = |name: &str| format!("\"_main/{name}\" is not in the runfiles {runfiles:?}");

@@ -1,5 +1,5 @@
-//! Signals: with `exec`, what reaches the command, and what is left when it ends by one; what
-//! `convert` and `provision` leave.
+//! Signals: which of them `exec` and `provision` pass on, and that no file is left when one ends
+//! the tool.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -10,15 +10,15 @@ use crate::convert::read;
 use crate::exec::{by_hand, in_bazel, left, overlay, shell, started_by};
 use crate::provision::images;
 
-/// The tool, run by hand with these signals as they are by default: what a shell starts in the
-/// background ignores INT and QUIT, what nohup(1) starts HUP.
+/// Returns the tool as run by hand, with the default action for `signals`: INT and QUIT are
+/// ignored in what a shell starts in the background, HUP in what nohup(1) starts.
 fn with_signals(signals: &str, dir: &Dir, arguments: &[&str]) -> Command {
     let (option, tool) = (format!("--default-signal={signals}"), tool());
     let starter = ["env", &option, tool.to_str().expect("UTF-8")];
     started_by(dir, &starter, arguments)
 }
 
-/// Starts a command and waits for its first line, `ready`.
+/// Starts a command, and waits until it prints `ready`.
 pub fn start(command: &mut Command) -> (Child, BufReader<impl Read>) {
     let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
     let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
@@ -28,12 +28,14 @@ pub fn start(command: &mut Command) -> (Child, BufReader<impl Read>) {
     (child, stdout)
 }
 
+/// Sends a signal to a command.
 pub fn send(signal: &str, child: &Child) {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("kill -{signal} {}", child.id())]);
     assert!(shell.status().expect("it runs").success());
 }
 
+/// A shell script that prints `ready` and waits for a signal.
 pub const WAIT: &str = "echo ready; while :; do sleep 0.01; done";
 
 #[test]
@@ -53,7 +55,7 @@ fn a_signal_reaches_the_command_and_nothing_is_left() {
 }
 
 #[test]
-fn signals_of_the_terminal_are_left_to_the_command() {
+fn signals_from_the_terminal_are_not_passed_on() {
     for signal in ["INT", "QUIT"] {
         let dir = overlay();
         let script = format!("trap 'exit 9' TERM; {WAIT}");
@@ -68,8 +70,8 @@ fn signals_of_the_terminal_are_left_to_the_command() {
 }
 
 #[test]
-fn the_end_by_a_signal_is_that_of_the_command() {
-    // Not INT: what a shell starts in the background ignores it.
+fn the_tool_ends_by_the_signal_that_ended_the_command() {
+    // Not INT, which is ignored in what a shell starts in the background.
     for (signal, number) in [("KILL", 9), ("TERM", 15), ("ABRT", 6), ("USR1", 10)] {
         for bazel in [false, true] {
             let dir = overlay();
@@ -86,8 +88,8 @@ fn the_end_by_a_signal_is_that_of_the_command() {
 }
 
 #[test]
-fn a_signal_that_is_ignored_stays_ignored() {
-    // As nohup(1) does it.
+fn an_ignored_signal_stays_ignored() {
+    // Like nohup(1).
     let dir = overlay();
     let tool = tool();
     let script = "trap '' HUP; exec \"$0\" \"$@\"";
@@ -109,7 +111,7 @@ fn a_conversion_that_a_signal_ends_leaves_nothing() {
         let mut child = command.spawn().expect("it starts");
         let mut stdin = child.stdin.take().expect("its input");
         stdin.write_all(&vec![1; 4 << 20]).expect("a write");
-        // By then it has read some, and has a file to write to.
+        // It prints its progress once it has read a part and opened the output.
         let mut stderr = child.stderr.take().expect("its output");
         stderr.read_exact(&mut [0; 10]).expect("its progress");
         send(signal, &child);
@@ -121,8 +123,8 @@ fn a_conversion_that_a_signal_ends_leaves_nothing() {
 }
 
 #[test]
-fn a_signal_ends_a_provisioning_and_nothing_is_kept() {
-    // What QEMU does, too: it ends, with success.
+fn provision_keeps_nothing_after_a_signal() {
+    // QEMU too ends with success.
     let gentle = "trap 'exit 0' TERM HUP INT QUIT";
     for (signal, number) in [("TERM", 15), ("HUP", 1)] {
         for (trap, how) in [("true", "was ended"), (gentle, "was told to end")] {
@@ -130,7 +132,7 @@ fn a_signal_ends_a_provisioning_and_nothing_is_kept() {
             let before = dir.names();
             let mut command = provision_with_signals(&dir, &format!("{trap}; {WAIT}"));
             let (child, _stdout) = start(&mut command);
-            assert_ne!(dir.names(), before, "the disk is somewhere");
+            assert_ne!(dir.names(), before, "the disk is here");
             send(signal, &child);
             let output = child.wait_with_output().expect("its end");
             let message = format!(
@@ -144,7 +146,7 @@ fn a_signal_ends_a_provisioning_and_nothing_is_kept() {
 }
 
 #[test]
-fn a_provisioning_is_not_kept_when_the_terminal_has_sent_a_signal_to_it() {
+fn provision_keeps_nothing_after_a_signal_from_the_terminal() {
     for (signal, number) in [("INT", 2), ("QUIT", 3)] {
         let dir = images();
         let before = dir.names();
@@ -161,7 +163,7 @@ fn a_provisioning_is_not_kept_when_the_terminal_has_sent_a_signal_to_it() {
 }
 
 #[test]
-fn other_signals_are_for_the_command_of_a_provisioning() {
+fn provision_passes_on_other_signals() {
     let dir = images();
     let script = "trap 'cat new.qcow2 > $DISK; exit 0' USR1; echo ready; \
                   while :; do sleep 0.01; done";
@@ -171,20 +173,14 @@ fn other_signals_are_for_the_command_of_a_provisioning() {
     assert!(read(&dir, "top.qcow2") == dir.read("new.raw"));
 }
 
-/// `provision` of a script, with all signals as they are by default.
+/// Returns `provision` with a shell script, with the default action for all signals.
 fn provision_with_signals(dir: &Dir, script: &str) -> Command {
     let mut command = dir.command("env");
     command.arg("--default-signal=TERM,HUP,INT,QUIT,USR1");
-    command.arg(tool()).args([
-        "provision",
-        "-q",
-        "-b",
-        "base.raw",
-        "top.qcow2",
-        "--",
-        "sh",
-        "-c",
-    ]);
-    command.arg(script).stderr(Stdio::piped());
+    command
+        .arg(tool())
+        .args(["provision", "-q", "-b", "base.raw"]);
+    command.args(["top.qcow2", "--", "sh", "-c", script]);
+    command.stderr(Stdio::piped());
     command
 }

@@ -1,4 +1,4 @@
-//! A disk notices when a file that backs it has changed since the disk was written.
+//! `info`, `clone` and `exec` notice when a backing file has changed since the disk was written.
 
 use std::fs::{self, FileTimes};
 use std::time::{Duration, SystemTime};
@@ -7,21 +7,18 @@ use qcow2_overlay::{chain, Extension, Record};
 
 use crate::common::Dir;
 
-/// Three images and a disk, `disk.qcow2`, on top of them.
+/// Returns a chain of three images, and `disk.qcow2`, a clone that is backed by all of them.
 fn disk() -> Dir {
     let dir = Dir::new();
     dir.sparse("node.img", 1 << 20);
     dir.tool("create -q -b node.img v1.qcow2").ok();
     dir.tool("create -q -b v1.qcow2 v2.qcow2").ok();
-    // An entry in the L1 table: it holds data, so the disk is backed by it.
-    let mut bytes = dir.read("v2.qcow2");
-    *bytes.last_mut().expect("a byte") = 1;
-    dir.write("v2.qcow2", &bytes);
+    dir.give_data("v2.qcow2");
     dir.tool("clone v2.qcow2 disk.qcow2").ok();
     dir
 }
 
-/// Adds to the time of modification.
+/// Moves the time of modification `by` a duration.
 fn touch(dir: &Dir, name: &str, by: Duration) {
     let file = fs::File::options().append(true).open(dir.path(name));
     let file = file.expect("open");
@@ -30,13 +27,14 @@ fn touch(dir: &Dir, name: &str, by: Duration) {
     file.set_times(times).expect("set times");
 }
 
+/// Returns the quoted real path of a file.
 fn real(dir: &Dir, name: &str) -> String {
     let path = fs::canonicalize(dir.path(name)).expect("a path");
     format!("{path:?}")
 }
 
 #[test]
-fn the_record_has_a_stamp_for_each_file_beneath() {
+fn the_record_has_a_stamp_for_each_backing_file() {
     let dir = disk();
     let images = chain(&dir.path("disk.qcow2"), None).expect("a chain");
     let header = images[0].header.as_ref().expect("a header");
@@ -55,7 +53,7 @@ fn the_record_has_a_stamp_for_each_file_beneath() {
 }
 
 #[test]
-fn what_a_build_makes_has_no_record() {
+fn create_writes_no_record() {
     let dir = disk();
     let images = chain(&dir.path("v2.qcow2"), None).expect("a chain");
     let header = images[0].header.as_ref().expect("a header");
@@ -66,7 +64,7 @@ fn what_a_build_makes_has_no_record() {
 }
 
 #[test]
-fn a_change_at_any_level_is_seen() {
+fn a_change_anywhere_in_the_chain_is_noticed() {
     for name in ["v2.qcow2", "v1.qcow2", "node.img"] {
         for change in ["time", "length"] {
             let dir = disk();
@@ -120,7 +118,7 @@ fn a_change_at_any_level_is_seen() {
 }
 
 #[test]
-fn a_disk_in_the_way_that_has_become_useless_is_told_from_others() {
+fn clone_says_if_the_existing_disk_is_stale() {
     let dir = disk();
     dir.tool("clone v2.qcow2 disk.qcow2").ok(); // it is there already
     touch(&dir, "node.img", Duration::from_secs(1));
@@ -136,7 +134,7 @@ fn a_disk_in_the_way_that_has_become_useless_is_told_from_others() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_is_no_permission() {
+fn clone_refuses_a_disk_whose_record_it_cannot_read() {
     let dir = disk();
     let mut bytes = dir.read("disk.qcow2");
     let start = bytes.windows(4).position(|window| window == b"RQ2B");
@@ -157,7 +155,7 @@ fn a_record_that_cannot_be_read_is_no_permission() {
 }
 
 #[test]
-fn a_disk_whose_base_is_gone_can_still_be_described() {
+fn info_describes_a_disk_whose_base_is_missing() {
     let dir = disk();
     fs::remove_file(dir.path("node.img")).expect("remove");
     let info = dir.tool("info disk.qcow2").ok();
@@ -166,8 +164,8 @@ fn a_disk_whose_base_is_gone_can_still_be_described() {
 }
 
 #[test]
-fn a_disk_stands_on_the_files_its_reader_will_find() {
-    // By the link v1.qcow2 is backed by this node.img, by its real path by another.
+fn clone_refuses_a_link_that_leads_to_another_base() {
+    // v1.qcow2 is backed by one node.img through the link, and by another by its real path.
     let dir = Dir::new();
     fs::create_dir(dir.path("real")).expect("mkdir");
     dir.sparse("node.img", 1 << 20);
