@@ -1,4 +1,4 @@
-//! `info` of images that are corrupt: one line, never a panic.
+//! `info` of corrupt images: one line, never a panic.
 
 use std::io::Cursor;
 
@@ -7,7 +7,7 @@ use qcow2_overlay::{Bitmap, Header, Snapshot};
 use crate::common::{Dir, Run};
 use crate::info::{entry, extension, patch, same};
 
-/// An image of 512-byte clusters with two snapshots and two bitmaps.
+/// Creates and returns an image of clusters of 512 bytes with two snapshots and two bitmaps.
 fn full_of_tables(dir: &Dir) -> Vec<u8> {
     dir.qemu_img("create -q -f qcow2 -o cluster_size=512 disk.qcow2 64K");
     for name in ["one", "two"] {
@@ -17,8 +17,8 @@ fn full_of_tables(dir: &Dir) -> Vec<u8> {
     dir.read("disk.qcow2")
 }
 
-/// Checks that `image` with `value` at `offset` is refused in a line that says
-/// `problem`; gives what qemu-img did with it.
+/// Checks that `info` refuses `image` with `value` at `offset` in a line that says `problem`, and
+/// returns what `qemu-img info` did.
 #[track_caller]
 fn refused(dir: &Dir, image: &[u8], offset: usize, value: u8, problem: &str) -> Run {
     dir.write("broken.qcow2", image);
@@ -31,7 +31,7 @@ fn refused(dir: &Dir, image: &[u8], offset: usize, value: u8, problem: &str) -> 
 }
 
 #[test]
-fn what_qemu_img_refuses_is_refused_in_one_line() {
+fn refuses_in_one_line_what_qemu_img_refuses() {
     let dir = Dir::new();
     let image = full_of_tables(&dir);
     same(&dir, "disk.qcow2");
@@ -84,8 +84,8 @@ fn what_qemu_img_refuses_is_refused_in_one_line() {
 }
 
 #[test]
-fn a_table_behind_the_end_of_the_file_is_not_zeros() {
-    // To qemu-img it is: a snapshot without a name, a bitmap that is all clear.
+fn refuses_a_table_beyond_the_end_of_the_file() {
+    // To qemu-img it is zeros: a snapshot without a name, a bitmap that is all clear.
     let dir = Dir::new();
     let image = full_of_tables(&dir);
     let header = Header::parse(&image).expect("a header");
@@ -104,7 +104,7 @@ fn a_table_behind_the_end_of_the_file_is_not_zeros() {
 }
 
 #[test]
-fn no_change_of_one_byte_makes_reading_panic() {
+fn no_changed_byte_makes_the_library_panic() {
     let dir = Dir::new();
     let good = full_of_tables(&dir);
     let read = |image: &[u8]| {

@@ -1,14 +1,14 @@
-//! Images of which QEMU has its own view: it counts, or it does not open them.
+//! Unusual images: the tool reads them as QEMU does, and refuses those that QEMU refuses.
 
 use std::fs;
 
 use qcow2_overlay::{Extension, Header};
 
 use crate::common::{Dir, Run};
-use crate::info::{patch, same};
-use crate::{qemu_io, with_base};
+use crate::info::{json_of, patch, same};
+use crate::{qemu_io, with_base, LUKS};
 
-/// Writes a copy of disk.qcow2 to `name`, with its header as `change` leaves it.
+/// Writes a copy of disk.qcow2 to `name`, with its header changed by `change`.
 fn change(dir: &Dir, name: &str, change: impl FnOnce(&mut Header)) {
     let mut image = dir.read("disk.qcow2");
     let mut header = Header::parse(&image).expect("a header");
@@ -23,7 +23,7 @@ fn extension(kind: u32, data: &[u8]) -> Extension {
     Extension { kind, data }
 }
 
-/// Two bases of which one looks like an image, and an overlay of it.
+/// Returns a qcow2 image, `inner.qcow2`, and an overlay of it, `disk.qcow2`.
 fn overlay_of_a_nested_image() -> Dir {
     let dir = Dir::new();
     dir.qemu_img("create -q -f qcow2 inner.qcow2 1M");
@@ -34,7 +34,7 @@ fn overlay_of_a_nested_image() -> Dir {
 }
 
 #[test]
-fn of_two_extensions_of_a_type_the_last_counts() {
+fn the_last_extension_of_a_type_counts() {
     let dir = overlay_of_a_nested_image();
     let with_formats = |formats: [&[u8]; 2]| {
         change(&dir, "two.qcow2", |header| {
@@ -72,7 +72,7 @@ fn stored_names_end_at_a_nul() {
     same(&dir, "nul.qcow2");
     dir.tool("clone nul.qcow2 clone.qcow2").ok();
     dir.qemu_img("compare nul.qcow2 clone.qcow2");
-    // Nothing is left of these names.
+    // Names that begin with a NUL are empty.
     change(&dir, "nul.qcow2", |header| {
         header.extensions = vec![extension(Extension::BACKING_FORMAT, b"\0raw")];
     });
@@ -85,21 +85,20 @@ fn stored_names_end_at_a_nul() {
 }
 
 #[test]
-fn a_clone_of_a_disk_of_an_odd_size_is_as_large_as_that() {
+fn a_clone_rounds_an_odd_size_down_as_qemu_does() {
     let dir = with_base();
     dir.tool("create -q -b node.img disk.qcow2 2M").ok();
     patch(&dir, "disk.qcow2", 24, &0x1f_ffff_u64.to_be_bytes());
     dir.tool("clone disk.qcow2 clone.qcow2").ok();
     let size = |name: &str| {
         let said = dir.qemu_img(&format!("info --output json {name}"));
-        let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
-        said["virtual-size"].clone()
+        json_of(&said)["virtual-size"].clone()
     };
     assert_eq!(size("disk.qcow2"), 0x1f_fe00);
     assert_eq!(size("clone.qcow2"), 0x1f_fe00);
 }
 
-/// Checks that QEMU does not open `name`, and that nothing is made of it here.
+/// Checks that QEMU does not open `name`, and that the tool refuses it.
 #[track_caller]
 fn refused(dir: &Dir, name: &str, problem: &str) {
     let said = Run::of(
@@ -120,7 +119,7 @@ fn refused(dir: &Dir, name: &str, problem: &str) {
 }
 
 #[test]
-fn a_header_that_qemu_refuses_is_refused_by_clone() {
+fn refuses_a_header_that_qemu_refuses() {
     let dir = Dir::new();
     dir.tool("create -q disk.qcow2 1G").ok();
     for (offset, bytes, problem) in [
@@ -146,7 +145,7 @@ fn a_header_that_qemu_refuses_is_refused_by_clone() {
 }
 
 #[test]
-fn an_extension_that_qemu_refuses_is_refused_by_clone() {
+fn refuses_an_extension_that_qemu_refuses() {
     let dir = with_base();
     dir.tool("create -q -b node.img disk.qcow2 1G").ok();
     let bitmaps = [[0, 0, 0, 1, 0, 0, 0, 1], [0; 8], [0; 8]].concat();
@@ -172,14 +171,14 @@ fn an_extension_that_qemu_refuses_is_refused_by_clone() {
             "reserved field of the bitmaps extension is 1",
         ),
     ] {
-        // In front of others, so that it is not what counts.
+        // In front of the others, where it does not count.
         change(&dir, "broken.qcow2", |header| {
             header.extensions.insert(0, extension(kind, data));
             header.autoclear_features = Header::BITMAPS;
         });
         refused(&dir, "broken.qcow2", problem);
     }
-    // The length of the end marker, and a name that starts where it stands.
+    // An end marker with a length, and a name that starts in its place.
     dir.tool("create -q --force -o cluster_size=512 -b node.img disk.qcow2 1M")
         .ok();
     let image = dir.read("disk.qcow2");
@@ -193,7 +192,7 @@ fn an_extension_that_qemu_refuses_is_refused_by_clone() {
 }
 
 #[test]
-fn tables_that_qemu_refuses_are_refused_by_clone() {
+fn refuses_tables_that_qemu_refuses() {
     let dir = Dir::new();
     dir.qemu_img("create -q -f qcow2 -o cluster_size=512 disk.qcow2 8M");
     dir.qemu_img("snapshot -c name disk.qcow2");
@@ -223,11 +222,9 @@ fn tables_that_qemu_refuses_are_refused_by_clone() {
 }
 
 #[test]
-fn a_luks_header_that_is_none_is_refused_by_clone() {
+fn refuses_a_corrupt_luks_header() {
     let dir = Dir::new();
-    let secret = "--object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s";
-    let fast = ",encrypt.iter-time=10";
-    dir.qemu_img(&format!("create -q -f qcow2 {secret}{fast} disk.qcow2 1M"));
+    dir.qemu_img(&format!("create -q -f qcow2 {LUKS} disk.qcow2 1M"));
     let image = dir.read("disk.qcow2");
     let mut windows = image.windows(6);
     let start = windows.position(|w| w == b"LUKS\xba\xbe").expect("LUKS");

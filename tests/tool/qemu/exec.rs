@@ -1,13 +1,13 @@
-//! What `exec` says of its disks is taken by QEMU's own programs as it is.
+//! QEMU's own programs open the disks of `exec` as it describes them.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use crate::common::{sha256, tool, Dir, Run};
-use crate::qemu_io;
+use crate::{qemu_io, LUKS};
 
-/// A base, two overlays on each other, and 1 MiB of another number in each.
+/// Returns a chain of a base and two overlays, with 1 MiB of its own data in each overlay.
 fn chain_of_three() -> Dir {
     let dir = Dir::new();
     fs::create_dir(dir.path("with, comma")).expect("mkdir");
@@ -22,7 +22,7 @@ fn chain_of_three() -> Dir {
     dir
 }
 
-/// Runs a script with the disk `A`.
+/// Returns `exec` of a shell script with the disk `A`.
 fn exec(dir: &Dir, overlay: &str, script: &str) -> Command {
     let mut command = dir.command(tool());
     command.env_remove("TEST_TMPDIR");
@@ -33,11 +33,11 @@ fn exec(dir: &Dir, overlay: &str, script: &str) -> Command {
 }
 
 #[test]
-fn the_json_names_the_whole_chain() {
+fn qemu_reads_the_whole_chain_through_the_json() {
     let dir = chain_of_three();
     let hashes = || ["with, comma/node.img", "v1.qcow2", "v2.qcow2"].map(|f| sha256(&dir.read(f)));
     let before = hashes();
-    // The data that each level has, through the JSON and through the path.
+    // The content, read through the JSON and through the path.
     let script = "qemu-io -c 'write -P 4 3M 512K' \"json:$A_BLOCKDEV\" >&2
         qemu-img convert -O raw \"json:$A_BLOCKDEV\" json.img
         qemu-img convert -O raw \"$A\" path.img
@@ -53,18 +53,16 @@ fn the_json_names_the_whole_chain() {
 }
 
 #[test]
-fn no_name_in_an_image_is_followed() {
+fn qemu_follows_no_name_in_an_image() {
     let dir = chain_of_three();
-    // The names lead nowhere by the time QEMU looks.
+    // When QEMU opens the disk, the name in it leads nowhere.
     let script = "qemu-img rebase -u -F raw -b /nowhere \"$A\"
         qemu-io -r -c 'read -P 1 0 1M' -c 'read -P 2 1M 1M' \"json:$A_BLOCKDEV\"";
-    let said = Run::of(&mut exec(&dir, "v2.qcow2", script)).ok();
-    assert!(!said.contains("failed"), "{said}");
+    Run::of(&mut exec(&dir, "v2.qcow2", script)).ok();
     dir.tool("create -q blank.qcow2 1M").ok();
     let script = "qemu-img rebase -u -F raw -b /nowhere \"$A\"
         qemu-io -r -c 'read -P 0 0 1M' \"json:$A_BLOCKDEV\"";
-    let said = Run::of(&mut exec(&dir, "blank.qcow2", script)).ok();
-    assert!(!said.contains("failed"), "{said}");
+    Run::of(&mut exec(&dir, "blank.qcow2", script)).ok();
 }
 
 #[test]
@@ -99,11 +97,11 @@ fn a_kept_disk_becomes_one_file_even_where_its_base_has_moved() {
     dir.qemu_img(&format!("rebase -u -F raw -b {} {kept}", moved.display()));
     dir.tool(&format!("convert -q {kept} disk.qcow2")).ok();
     dir.qemu_img("compare one.img disk.qcow2");
-    dir.qemu_img("check disk.qcow2");
+    dir.check("disk.qcow2", "converted");
 }
 
 #[test]
-fn a_daemon_takes_it_as_blockdev() {
+fn a_storage_daemon_takes_the_json_as_blockdev() {
     let dir = chain_of_three();
     let script = "exec qemu-storage-daemon --blockdev \"$A_BLOCKDEV\" --chardev stdio,id=m \
                   --monitor chardev=m";
@@ -133,17 +131,17 @@ fn a_daemon_takes_it_as_blockdev() {
     assert!(daemon.wait().expect("a status").success());
     let disk = nodes.iter().find(|node| node["node-name"] == "A");
     assert_eq!(disk.expect("the disk")["ro"], false);
-    // Each image and its file.
+    // Four images, and a file for each.
     assert_eq!(nodes.len(), 8);
     let writable: Vec<_> = nodes.iter().filter(|node| node["ro"] == false).collect();
     assert_eq!(writable.len(), 2, "{nodes:?}");
-    // The file has it from the disk.
+    // The disk passes it on to its file.
     let ignores_flushes = |node: &&&serde_json::Value| node["cache"]["no-flush"] == true;
     assert_eq!(writable.iter().filter(ignores_flushes).count(), 2);
 }
 
-/// Lets a daemon that has the disk `A` from its JSON do what qemu-io is told; gives what the
-/// disk takes on disk after each of `commands`, in KiB.
+/// Runs commands of `qemu-io` on the disk `A` through a daemon that has it from its JSON, and
+/// returns the space that the disk takes after each, in KiB.
 fn usage_after(dir: &Dir, overlay: &str, commands: &[&str]) -> Vec<u32> {
     let start = "qemu-storage-daemon --blockdev \"$A_BLOCKDEV\" \
         --nbd-server addr.type=unix,addr.path=nbd \
@@ -159,7 +157,7 @@ fn usage_after(dir: &Dir, overlay: &str, commands: &[&str]) -> Vec<u32> {
 }
 
 #[test]
-fn a_disk_gives_back_what_a_guest_discards_or_zeroes() {
+fn a_disk_gives_back_the_space_that_a_guest_discards_or_zeroes() {
     let dir = chain_of_three();
     let commands = [
         "write -P 9 0 2M",
@@ -168,17 +166,18 @@ fn a_disk_gives_back_what_a_guest_discards_or_zeroes() {
         "write -P 0 0 2M",
     ];
     let sizes = usage_after(&dir, "v2.qcow2", &commands);
-    // Its tables take less than 512 KiB.
-    let is_full: Vec<bool> = sizes.iter().map(|&size| size > 2048).collect();
-    assert_eq!(is_full, [true, false, true, false], "{sizes:?}");
-    assert!(sizes[1] < 512 && sizes[3] < 512, "{sizes:?}");
+    let [written, discarded, rewritten, zeroed] = sizes[..] else {
+        panic!("{sizes:?}");
+    };
+    assert!(written > 2048 && rewritten > 2048, "{sizes:?}");
+    // The tables take less than 512 KiB.
+    assert!(discarded < 512 && zeroed < 512, "{sizes:?}");
 }
 
 #[test]
-fn an_image_that_json_cannot_complete_is_refused() {
+fn refuses_encrypted_and_external_images() {
     let dir = Dir::new();
-    let secret = "--object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s";
-    dir.qemu_img(&format!("create -q -f qcow2 {secret} luks.qcow2 1M"));
+    dir.qemu_img(&format!("create -q -f qcow2 {LUKS} luks.qcow2 1M"));
     dir.qemu_img("create -q -f qcow2 -o data_file=data.img external.qcow2 1M");
     for (overlay, problem) in [
         (
@@ -198,7 +197,7 @@ fn an_image_that_json_cannot_complete_is_refused() {
 }
 
 #[test]
-fn two_commands_at_once_share_a_base() {
+fn concurrent_commands_share_a_base() {
     let dir = chain_of_three();
     let script = |n| {
         format!(
@@ -215,6 +214,5 @@ fn two_commands_at_once_share_a_base() {
         let output = child.wait_with_output().expect("its output");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{said}");
-        assert!(!said.contains("failed"), "{said}");
     }
 }

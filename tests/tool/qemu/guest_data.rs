@@ -1,10 +1,10 @@
-//! What random guests wrote, read and converted here, and by QEMU. More of them by hand:
+//! What random guests wrote, read and converted by the tool and by QEMU. To run more rounds:
 //!
 //! ```sh
 //! QCOW2_ROUNDS=10000 QCOW2_SEED=1 cargo test --release --test qemu guests -- --nocapture
 //! ```
 //!
-//! Round N with seed S is the first one with seed S + N.
+//! Round N with seed S is the first round with seed S + N.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::random::number;
 use crate::random_guest::{choose, options, Guest, SMALL};
 
-/// How many of each kind of check there were.
+/// How often each kind of check ran.
 type Counts = BTreeMap<&'static str, u32>;
 
 fn count(counts: &mut Counts, what: &'static str) {
@@ -49,7 +49,8 @@ fn try_convert(
     conversion.write_file(&path, Existing::Replace, source, &[], &|_| ())
 }
 
-/// A conversion with random options that `size` allows, and threads.
+/// Returns a conversion with random threads and random options that `size` allows, and the
+/// options as text.
 fn conversion(rng: &mut Rng, size: u64) -> (String, Conversion) {
     let text = loop {
         let (text, cluster_size) = options(rng);
@@ -66,7 +67,7 @@ fn conversion(rng: &mut Rng, size: u64) -> (String, Conversion) {
     (text, conversion)
 }
 
-/// Checks an image of ours, and that QEMU reads from it what it reads from the source.
+/// Checks that an image of ours is clean, and that QEMU reads the same from it and the source.
 fn check(guest: &mut Guest, name: &str, what: &str) {
     let said = guest.qemu_img(&format!("check -f qcow2 {name}")).ok();
     assert!(said.starts_with("No errors were found"), "{what}: {said}");
@@ -75,13 +76,14 @@ fn check(guest: &mut Guest, name: &str, what: &str) {
     assert_eq!(run.status, Some(0), "{what}: {run:?}");
 }
 
+/// Returns the offset of the first byte that differs.
 fn first_difference(one: &[u8], other: &[u8]) -> Option<usize> {
     let pairs = one.iter().zip(other);
     let found = pairs.into_iter().position(|(a, b)| a != b);
     found.or((one.len() != other.len()).then_some(one.len().min(other.len())))
 }
 
-/// Whether what is read here, in parts of any length, is what QEMU reads.
+/// Checks that the library reads what QEMU reads, in parts of any length.
 fn check_reader(guest: &mut Guest, rng: &mut Rng, reader: &DiskReader) {
     let (top, format) = guest.top();
     guest
@@ -98,11 +100,15 @@ fn check_reader(guest: &mut Guest, rng: &mut Rng, reader: &DiskReader) {
             .expect("data");
         done += length;
     }
-    assert_eq!(first_difference(&ours, &flat), None, "read here, by QEMU");
+    assert_eq!(
+        first_difference(&ours, &flat),
+        None,
+        "read by the library and by QEMU"
+    );
 }
 
-/// Whether the extents are those of `qemu-img map`. QEMU asks the file system for holes in
-/// data too if it takes the image for one with preallocated metadata (see holes.rs).
+/// Checks that the extents are those of `qemu-img map`. QEMU also asks the file system for holes
+/// in data if it takes the image for one with preallocated metadata: see holes.rs.
 fn check_extents(guest: &mut Guest, reader: &DiskReader) {
     let (top, format) = guest.top();
     let text = guest
@@ -142,12 +148,12 @@ fn check_extents(guest: &mut Guest, reader: &DiskReader) {
     assert_eq!(offset, reader.virtual_size(), "{text}");
 }
 
-/// A copy by `qemu-img convert` in another format and layout.
+/// Copies the source with `qemu-img convert`, in another format and layout; returns the format.
 fn copy(guest: &mut Guest, rng: &mut Rng, size: u64) -> &'static str {
     let (top, format) = guest.top();
     let convert = format!("convert -f {format}");
     if size <= SMALL && rng.u32(..3) == 0 {
-        // All zeros are written, or those of 4 KiB and more are holes.
+        // All zeros are written, or runs of 4 KiB and more become holes.
         let sparse = choose(rng, &["-S 0", "-S 4k"]);
         guest
             .qemu_img(&format!("{convert} {sparse} -O raw {top} copy"))
@@ -170,7 +176,7 @@ fn copy(guest: &mut Guest, rng: &mut Rng, size: u64) -> &'static str {
     "qcow2"
 }
 
-/// Checks overlays of `base`, made from the source and from its copy.
+/// Checks that overlays of `base` made from the source and from its copy are the same.
 fn check_overlay(
     guest: &mut Guest,
     rng: &mut Rng,
@@ -231,10 +237,10 @@ fn round(rng: &mut Rng, counts: &mut Counts) {
     count(counts, "images");
     let (text, conversion) = conversion(rng, size);
     if let Err(error) = try_convert(&guest, &conversion, "ours", &top, format) {
-        // QEMU can damage an image with compressed clusters of 2 MiB when it shrinks it.
+        // When QEMU shrinks an image with compressed clusters of 2 MiB it can damage the image.
         let theirs = guest.qemu_img(&format!("convert -f {format} -O qcow2 {top} copy"));
         assert_eq!(theirs.status, Some(1), "{error}");
-        count(counts, "unreadable here and to QEMU");
+        count(counts, "unreadable to the tool and to QEMU");
         return;
     }
     check(&mut guest, "ours", &text);
@@ -278,7 +284,7 @@ fn round(rng: &mut Rng, counts: &mut Counts) {
 }
 
 #[test]
-fn what_random_guests_wrote_is_read_and_converted() {
+fn reads_and_converts_what_random_guests_wrote() {
     let (rounds, seed) = (number("QCOW2_ROUNDS", 48), number("QCOW2_SEED", 0));
     let mut counts = Counts::new();
     for number in 0..rounds {

@@ -1,21 +1,21 @@
-//! What QEMU makes of the holes in our images.
+//! How QEMU sees the holes in our images.
 //!
-//! QEMU (`block/qcow2-refcount.c`, `qcow2_detect_metadata_preallocation`) takes an image whose
-//! file has fewer blocks than its refcounts say for one with preallocated metadata. So it
-//! takes ours, until a guest has written some. All that follows is that a look at where data
-//! is (`block/qcow2.c`, `qcow2_co_block_status`) asks the file system too, and so finds zeros
-//! where it would say data. A guest sees no difference, and a hole for the L1 table alone
-//! does not matter: with four clusters of 64 KiB, three must be on disk for QEMU to see it
-//! otherwise.
+//! If a file has fewer blocks than its refcounts say, QEMU takes the image for one with
+//! preallocated metadata (`block/qcow2-refcount.c`, `qcow2_detect_metadata_preallocation`). It
+//! does so with our images until a guest has written some data. The only effect is that a query
+//! for the location of data (`block/qcow2.c`, `qcow2_co_block_status`) also asks the file system,
+//! and so reports zeros where it would report data. A guest sees no difference. A hole in
+//! place of the L1 table alone has no such effect: of the four clusters of 64 KiB of a small
+//! image, QEMU lets one be a hole.
 
 use serde_json::Value;
 
 use crate::common::Dir;
-use crate::qemu_io;
+use crate::{pattern, qemu_io};
 
 const BLOCK: usize = 4096;
 
-/// The entry of `qemu-img map` for each block of the disk.
+/// Returns the entry of `qemu-img map` for each block of the disk.
 fn map(dir: &Dir, name: &str) -> Vec<Value> {
     let text = dir.qemu_img(&format!("map -f qcow2 --output json {name}"));
     let entries: Vec<Value> = serde_json::from_str(&text).expect("JSON");
@@ -28,7 +28,7 @@ fn map(dir: &Dir, name: &str) -> Vec<Value> {
     blocks
 }
 
-/// Compares where the data is in both images, of which both have the content `flat`.
+/// Checks that both images have the same content, and their data in the same places.
 fn compare(dir: &Dir, when: &str) {
     for name in ["ours", "theirs"] {
         dir.qemu_img(&format!("convert -f qcow2 -O raw {name} {name}.flat"));
@@ -43,7 +43,7 @@ fn compare(dir: &Dir, when: &str) {
         }
         let is_zero = flat[index * BLOCK..][..BLOCK].iter().all(|byte| *byte == 0);
         assert!(is_zero || ours["zero"] == false, "{when}, block {index}");
-        // What QEMU finds to be zeros, it finds with ours too.
+        // Where QEMU reports zeros in its own image, it does in ours.
         assert!(
             ours["zero"] == true || theirs["zero"] == false,
             "{when}, block {index}"
@@ -54,8 +54,7 @@ fn compare(dir: &Dir, when: &str) {
 #[test]
 fn holes_never_mislead_qemu_about_the_content() {
     let dir = Dir::new();
-    let base: Vec<u8> = (0..1 << 20).map(|i: u32| (i / 512 + i) as u8).collect();
-    dir.write("base.img", &base);
+    dir.write("base.img", &pattern(1 << 20));
     for options in ["", "-b base.img -F raw"] {
         dir.tool(&format!("create -q --force {options} ours 2M"))
             .ok();
@@ -81,8 +80,8 @@ fn holes_never_mislead_qemu_about_the_content() {
 }
 
 #[test]
-fn what_is_cut_off_reads_as_the_zeros_that_map_shows() {
-    // As in test 102 of qemu-iotests, in which alone our holes show.
+fn a_truncated_cluster_reads_as_zeros_and_map_says_so() {
+    // Test 102 of qemu-iotests does this. It is the only one in which our holes show.
     let dir = Dir::new();
     dir.tool("create -q ours 64K").ok();
     dir.qemu_img("create -q -f qcow2 theirs 64K");

@@ -1,4 +1,4 @@
-//! `info` says what `qemu-img info` says, of every kind of image that can make.
+//! `info` prints what `qemu-img info` prints, for every kind of image that `qemu-img` can make.
 
 use std::fs;
 
@@ -10,11 +10,13 @@ use crate::{qemu_io, with_base};
 
 const SECRET: &str = "--object secret,id=sec0,data=open";
 
-fn json_of(text: &str) -> Value {
+/// Parses JSON.
+pub fn json_of(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
 }
 
-/// Compares text and JSON for `name`, alone and as the top of its chain.
+/// Checks that `info` prints what `qemu-img info` does of `name`, alone and with its chain, as
+/// text and as JSON.
 #[track_caller]
 pub fn same(dir: &Dir, name: &str) {
     for arguments in [name.to_owned(), format!("--backing-chain {name}")] {
@@ -33,18 +35,18 @@ pub fn patch(dir: &Dir, name: &str, offset: usize, bytes: &[u8]) {
     dir.write(name, &image);
 }
 
-/// Where `needle` first stands in `image`.
+/// Returns the offset of the first `needle` in `image`.
 fn find(image: &[u8], needle: &[u8]) -> usize {
     let mut windows = image.windows(needle.len());
     windows.position(|w| w == needle).expect("it is there")
 }
 
-/// Where the data of the bitmaps extension is.
+/// Returns the offset of the data of the bitmaps extension.
 pub fn extension(image: &[u8]) -> usize {
     find(image, &0x2385_2875_u32.to_be_bytes()) + 8
 }
 
-/// Where the entry of bitmap `name` is. Copies from before a change may be elsewhere.
+/// Returns the offset of the entry of bitmap `name`. Older copies may be elsewhere.
 pub fn entry(image: &[u8], name: &str) -> usize {
     let offset = &image[extension(image) + 16..][..8];
     let directory = u64::from_be_bytes(offset.try_into().expect("8 bytes")) as usize;
@@ -52,7 +54,7 @@ pub fn entry(image: &[u8], name: &str) -> usize {
 }
 
 #[test]
-fn overlays_and_raw_images() {
+fn describes_overlays_and_raw_images() {
     let dir = with_base();
     fs::create_dir(dir.path("sub")).expect("mkdir");
     dir.tool("create -q -b ../node.img sub/v1.qcow2 1G").ok();
@@ -73,7 +75,7 @@ fn overlays_and_raw_images() {
 }
 
 #[test]
-fn images_with_data() {
+fn describes_images_with_data() {
     let dir = with_base();
     for options in ["compression_type=zlib", "compression_type=zstd"] {
         dir.qemu_img(&format!(
@@ -86,7 +88,7 @@ fn images_with_data() {
 }
 
 #[test]
-fn snapshots() {
+fn describes_snapshots() {
     let dir = with_base();
     for compat in ["0.10", "1.1"] {
         dir.qemu_img(&format!(
@@ -99,14 +101,14 @@ fn snapshots() {
         }
         dir.qemu_img("snapshot -d fresh disk.qcow2");
         same(&dir, "disk.qcow2");
-        // One that is a base, too.
+        // As a base, too.
         dir.tool("create -q --force -b disk.qcow2 top.qcow2").ok();
         same(&dir, "top.qcow2");
     }
 }
 
 #[test]
-fn snapshots_of_a_machine_that_ran() {
+fn describes_snapshots_of_a_running_machine() {
     let dir = Dir::new();
     dir.qemu_img("create -q -f qcow2 whole.qcow2 8M");
     dir.qemu_img("snapshot -c name whole.qcow2");
@@ -134,8 +136,7 @@ fn snapshots_of_a_machine_that_ran() {
         patch(&dir, "disk.qcow2", table + 16, &seconds.to_be_bytes());
         same(&dir, "disk.qcow2");
     }
-    // Without extra data, as in old version 2 images: behind the fixed part then
-    // stand the ID and the name.
+    // Old images of version 2 have no extra data: the ID and the name follow the fixed part.
     dir.write("disk.qcow2", &image);
     let short = [4096_u32.to_be_bytes(), [0; 4]].concat();
     patch(&dir, "disk.qcow2", table + 32, &short);
@@ -144,7 +145,7 @@ fn snapshots_of_a_machine_that_ran() {
 }
 
 #[test]
-fn bitmaps() {
+fn describes_bitmaps() {
     let dir = Dir::new();
     dir.qemu_img("create -q -f qcow2 disk.qcow2 8M");
     dir.qemu_img("bitmap --add disk.qcow2 first");
@@ -154,7 +155,7 @@ fn bitmaps() {
     qemu_io(&dir, "write 0 1M", "disk.qcow2");
     dir.qemu_img("snapshot -c both disk.qcow2");
     same(&dir, "disk.qcow2");
-    // As a crash leaves it: flags are 12 bytes from the start of the entry.
+    // As a crash leaves it: the flags of an entry are at its byte 12.
     let image = dir.read("disk.qcow2");
     patch(&dir, "disk.qcow2", entry(&image, "fine") + 15, &[3]);
     same(&dir, "disk.qcow2");
@@ -166,7 +167,7 @@ fn bitmaps() {
 }
 
 #[test]
-fn external_data_files() {
+fn describes_external_data_files() {
     let dir = Dir::new();
     dir.qemu_img("create -q -f qcow2 -o data_file=data disk.qcow2 8M");
     qemu_io(&dir, "write 0 1M", "disk.qcow2");
@@ -176,8 +177,8 @@ fn external_data_files() {
     // QEMU does not look at the data file either.
     fs::remove_file(dir.path("data")).expect("remove");
     same(&dir, "disk.qcow2");
-    // A name that the feature bit gives no meaning to, and one in version 2, which
-    // has no such feature.
+    // A name without the feature bit that gives it a meaning, and in version 2, which has no
+    // such feature.
     patch(&dir, "disk.qcow2", 79, &[0]);
     same(&dir, "disk.qcow2");
     patch(&dir, "disk.qcow2", 4, &2_u32.to_be_bytes());
@@ -188,7 +189,7 @@ fn external_data_files() {
 }
 
 #[test]
-fn aes_and_all_else_that_goes_with_it() {
+fn describes_aes_encryption() {
     let dir = with_base();
     let create = format!("create -q -f qcow2 {SECRET} -o encrypt.format=aes");
     for options in ["compat=0.10 -b node.img -F raw", "data_file=data"] {
@@ -202,14 +203,14 @@ fn aes_and_all_else_that_goes_with_it() {
 }
 
 #[test]
-fn luks_but_for_what_its_own_header_says() {
+fn describes_luks_encryption_except_for_its_header() {
     let dir = Dir::new();
     let options = "encrypt.format=luks,encrypt.key-secret=sec0,encrypt.iter-time=10";
     dir.qemu_img(&format!(
         "create -q -f qcow2 {SECRET} -o {options} disk.qcow2 8M"
     ));
     let theirs = dir.qemu_img("info disk.qcow2");
-    // What is indented deeper than the name `encrypt` is of the LUKS header.
+    // Lines that are indented more than `encrypt` are about the LUKS header.
     let is_known = |line: &&str| !line.starts_with("        ") || line.contains(" format: luks");
     let known: Vec<&str> = theirs.lines().filter(is_known).collect();
     let ours = dir.tool("info disk.qcow2").ok();
@@ -225,7 +226,7 @@ fn luks_but_for_what_its_own_header_says() {
 }
 
 #[test]
-fn images_that_were_not_closed_or_are_corrupt() {
+fn describes_dirty_and_corrupt_images() {
     let dir = with_base();
     dir.qemu_img("create -q -f qcow2 -o lazy_refcounts=on -b node.img -F raw disk.qcow2 8M");
     let mut killed = dir.command("qemu-io");
@@ -248,7 +249,7 @@ fn images_that_were_not_closed_or_are_corrupt() {
 }
 
 #[test]
-fn header_extensions_that_nobody_knows() {
+fn describes_images_with_unknown_extensions() {
     let dir = with_base();
     dir.qemu_img("create -q -f qcow2 -b node.img -F raw disk.qcow2 8M");
     let names = 0x6803_F857_u32.to_be_bytes();

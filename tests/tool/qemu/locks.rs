@@ -1,4 +1,4 @@
-//! Disks that a running QEMU has open are left alone.
+//! The tool does not replace a disk that a running QEMU has open.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use crate::common::Dir;
 use crate::with_base;
 
-/// A qemu-io that has `image` open until it is dropped.
+/// A qemu-io that has an image open until it is dropped.
 struct Running(Child);
 
 impl Running {
@@ -15,7 +15,7 @@ impl Running {
         command.args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("qemu-io starts");
-        // It has the image open when it has answered.
+        // When it answers, it has the image open.
         let stdin = child.stdin.as_mut().expect("its standard input");
         stdin.write_all(b"length\n").expect("write");
         let mut stdout = BufReader::new(child.stdout.as_mut().expect("its standard output"));
@@ -34,7 +34,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn a_disk_that_is_open_is_not_replaced() {
+fn an_open_disk_is_not_replaced() {
     let dir = with_base();
     dir.tool("create -q -b node.img node.qcow2 2M").ok();
     dir.tool("clone node.qcow2 disk.qcow2").ok();
@@ -49,7 +49,7 @@ fn a_disk_that_is_open_is_not_replaced() {
         assert!(dir.read("disk.qcow2") == before);
     }
     dir.tool("clone --force node.qcow2 disk.qcow2").ok();
-    // The base of a disk that is open is one, too.
+    // The base of an open disk is open, too.
     let running = Running::new(&dir, &["disk.qcow2"]);
     dir.tool("create --force node.img 1M")
         .fails(1, "cannot write \"node.img\": a running QEMU has it open");
@@ -59,7 +59,7 @@ fn a_disk_that_is_open_is_not_replaced() {
 }
 
 #[test]
-fn nothing_stands_on_a_disk_that_is_being_written() {
+fn refuses_a_base_that_is_open_for_writing() {
     let dir = with_base();
     dir.tool("create -q -b node.img node.qcow2 2M").ok();
     dir.tool("create -q -b node.qcow2 top.qcow2").ok();

@@ -1,11 +1,14 @@
-//! The tool against the real `qemu-img` and `qemu-io`.
+//! The tool compared with the real `qemu-img` and `qemu-io`.
 
 #[path = "../command/common.rs"]
 mod common;
+
+mod broken;
 mod doubtful;
 mod exec;
 mod guest_data;
 mod holes;
+mod info;
 mod lifecycle;
 mod locks;
 mod mutations;
@@ -15,36 +18,53 @@ mod random;
 mod random_guest;
 mod record;
 
-mod broken;
-mod info;
-
 use std::fs;
 
 use common::{Dir, Run};
 
+/// Options of `qemu-img create` for an image with LUKS encryption.
+const LUKS: &str =
+    "--object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10";
+
 impl Dir {
+    /// Runs `qemu-img`, which must succeed, and returns its standard output.
+    #[track_caller]
     fn qemu_img(&self, arguments: &str) -> String {
         self.try_qemu_img(arguments).ok()
     }
 
+    /// Checks that `qemu-img check` finds no error; `what` says what the image is.
+    #[track_caller]
+    fn check(&self, name: &str, what: &str) {
+        let said = self.qemu_img(&format!("check {name}"));
+        assert!(said.starts_with("No errors were found"), "{what}: {said}");
+    }
+
     fn try_qemu_img(&self, arguments: &str) -> Run {
         let mut command = self.command("qemu-img");
-        // The tool gives times in UTC, qemu-img in the local zone.
+        // The tool prints times in UTC, qemu-img in the local zone.
         command.env("TZ", "UTC");
         Run::of(command.args(arguments.split_whitespace()))
     }
 }
 
+/// Runs a command of `qemu-io`, which must succeed.
+#[track_caller]
 fn qemu_io(dir: &Dir, command: &str, image: &str) {
     let mut run = dir.command("qemu-io");
     Run::of(run.args(["-c", command, image])).ok();
 }
 
-/// A directory with a base of 1 MiB.
+/// Returns a raw base of 1 MiB.
 fn with_base() -> Dir {
     let dir = Dir::new();
     dir.sparse("node.img", 1 << 20);
     dir
+}
+
+/// Returns bytes that differ from one sector to the next.
+fn pattern(length: u32) -> Vec<u8> {
+    (0..length).map(|i| (i / 512 + i) as u8).collect()
 }
 
 const SIZES: [&str; 12] = [
@@ -62,7 +82,7 @@ const SIZES: [&str; 12] = [
     "1P",
 ];
 
-/// Runs `create` with the same arguments in both and compares the files.
+/// Checks that the tool and `qemu-img` create the same file with these arguments.
 fn same_bytes(dir: &Dir, arguments: &str) {
     dir.qemu_img(&format!("create -q -f qcow2 {arguments}"));
     let theirs = dir.read("disk.qcow2");
@@ -111,7 +131,7 @@ fn options_give_the_bytes_of_qemu_img() {
 }
 
 #[test]
-fn every_cluster_size_and_refcount_width_is_clean() {
+fn every_cluster_size_and_refcount_width_passes_qemu_img_check() {
     let dir = with_base();
     for bits in 9..=21 {
         let cluster_size = 1u64 << bits;
@@ -128,20 +148,16 @@ fn every_cluster_size_and_refcount_width_is_clean() {
                 let create = "create -q --force -b node.img -F raw -o";
                 dir.tool(&format!("{create} {options} disk.qcow2 {size}"))
                     .ok();
-                let said = dir.qemu_img("check disk.qcow2");
-                assert!(
-                    said.starts_with("No errors were found"),
-                    "{options}: {said}"
-                );
+                dir.check("disk.qcow2", &options);
             }
         }
     }
 }
 
 #[test]
-fn a_guest_writes_into_an_overlay_and_reads_the_rest_from_the_base() {
+fn a_guest_writes_to_an_overlay_and_reads_the_rest_from_the_base() {
     let dir = Dir::new();
-    let base: Vec<u8> = (0..1 << 20).map(|i: u32| (i / 512 + i) as u8).collect();
+    let base = pattern(1 << 20);
     dir.write("node.img", &base);
     for options in [
         "compat=0.10",
@@ -155,21 +171,20 @@ fn a_guest_writes_into_an_overlay_and_reads_the_rest_from_the_base() {
         .ok();
         dir.qemu_img("compare -f qcow2 -F raw disk.qcow2 node.img");
         qemu_io(&dir, "write -P 0xab 65000 3000", "disk.qcow2");
-        dir.qemu_img("check disk.qcow2");
+        dir.check("disk.qcow2", options);
         dir.qemu_img("convert -f qcow2 -O raw disk.qcow2 flat.img");
         let mut expected = base.clone();
         expected[65000..68000].fill(0xab);
         expected.resize(2 << 20, 0);
         assert!(dir.read("flat.img") == expected, "{options}");
-        assert!(dir.read("node.img") == base, "the base is as it was");
+        assert!(dir.read("node.img") == base, "the base has changed");
     }
 }
 
 #[test]
-fn a_clone_stands_on_what_it_cannot_be_like() {
+fn an_encrypted_or_external_image_backs_its_clone() {
     let dir = with_base();
-    let secret = "--object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s";
-    dir.qemu_img(&format!("create -q -f qcow2 {secret} luks.qcow2 1M"));
+    dir.qemu_img(&format!("create -q -f qcow2 {LUKS} luks.qcow2 1M"));
     dir.qemu_img("create -q -f qcow2 -o data_file=data.img external.qcow2 1M");
     for overlay in ["luks.qcow2", "external.qcow2"] {
         let said = dir.tool(&format!("clone {overlay} clone.qcow2")).ok();
@@ -180,7 +195,7 @@ fn a_clone_stands_on_what_it_cannot_be_like() {
 }
 
 #[test]
-fn a_clone_is_a_disk_of_its_own() {
+fn writes_to_a_clone_do_not_change_the_overlay() {
     let dir = with_base();
     dir.tool("create -q -b node.img node.qcow2 1G").ok();
     let before = dir.read("node.qcow2");
@@ -188,7 +203,7 @@ fn a_clone_is_a_disk_of_its_own() {
     for disk in ["sub/a.qcow2", "sub/b.qcow2"] {
         dir.tool(&format!("clone node.qcow2 {disk}")).ok();
         qemu_io(&dir, "write -P 1 0 1M", disk);
-        dir.qemu_img(&format!("check {disk}"));
+        dir.check(disk, disk);
     }
     assert!(dir.read("node.qcow2") == before);
 }

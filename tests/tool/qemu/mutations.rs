@@ -1,5 +1,5 @@
-//! Images with random changes: what is refused, and what is said of the rest, in ours and in
-//! the real QEMU. Every difference must be of a class in [`KNOWN`]. More of them by hand:
+//! Images with random changes: the tool must refuse and describe them as the real QEMU does.
+//! Every difference must be of a class in [`KNOWN`]. To run more rounds:
 //!
 //! ```sh
 //! QCOW2_ROUNDS=10000 QCOW2_SEED=1 cargo test --release --test qemu mutations -- --nocapture
@@ -15,21 +15,21 @@ use serde_json::Value;
 
 use crate::common::{Dir, Run};
 use crate::random::number;
-use crate::{qemu_io, with_base};
+use crate::{qemu_io, with_base, LUKS};
 
-/// The classes of difference: how they begin, and why they are as they are.
+/// The classes of differences: how each begins, and its reason.
 const KNOWN: &[(&str, &str)] = &[
     (
         "refused: truncated qcow2 image",
-        "to QEMU what is cut off is zeros",
+        "QEMU reads zeros beyond the end of the file",
     ),
     (
         "refused: corrupt qcow2 image: version",
-        "to QEMU's probe it is raw",
+        "QEMU's probe takes it for raw",
     ),
     (
         "refused: corrupt qcow2 image: backing_file_offset",
-        "the name is inside the header, or ends behind the first cluster",
+        "the name is inside the header, or ends beyond the first cluster",
     ),
     (
         "refused: corrupt qcow2 image: autoclear_features",
@@ -37,9 +37,9 @@ const KNOWN: &[(&str, &str)] = &[
     ),
     (
         "refused: corrupt qcow2 image: snapshots_offset",
-        "to QEMU the header can be the snapshot table",
+        "QEMU takes the header for the snapshot table",
     ),
-    ("accepted: a LUKS header", "what that says is not read"),
+    ("accepted: a LUKS header", "the tool reads only its start"),
     ("cloned, but QEMU: Parameter 'encrypt.key-secret'", BY_HAND),
     ("cloned, but QEMU: 'data-file' is required", BY_HAND),
     ("cloned, but QEMU: Could not open '", BY_HAND),
@@ -47,7 +47,7 @@ const KNOWN: &[(&str, &str)] = &[
 ];
 const BY_HAND: &str = "a key, and a data file, can be given to QEMU by hand";
 
-/// An image, and where in it is what can be changed to some effect.
+/// An image, and the regions of it in which a change has an effect.
 struct Original {
     bytes: Vec<u8>,
     regions: Vec<(usize, usize)>,
@@ -88,6 +88,7 @@ impl Original {
         }
     }
 
+    /// Returns the image with a few random changes.
     fn mutate(&self, rng: &mut Rng) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         for _ in 0..rng.usize(1..=3) {
@@ -120,14 +121,14 @@ impl Original {
     }
 }
 
+/// Creates an image of each kind.
 fn originals() -> (Dir, Vec<Original>) {
     let dir = with_base();
-    let secret = "--object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s";
     for options in [
         "-b node.img -F raw overlay 2M",
         "-o compat=0.10 -b node.img -F raw old 2M",
         "-o cluster_size=512 tables 1M",
-        &format!("{secret},encrypt.iter-time=10 luks 1M"),
+        &format!("{LUKS} luks 1M"),
         "-o data_file=data.img external 1M",
         "-o data_file=data.img,data_file_raw=on raw 1M",
         "-o extended_l2=on,lazy_refcounts=on,refcount_bits=1,compression_type=zstd options 4M",
@@ -150,7 +151,7 @@ fn originals() -> (Dir, Vec<Original>) {
     (dir, originals.into())
 }
 
-/// A message as the name of a class: without the numbers, names and paths in it.
+/// Returns the class of a message: the message without its numbers, names and paths.
 fn class(kind: &str, message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     let line = line.rsplit("changed.qcow2\": ").next().unwrap_or_default();
@@ -172,7 +173,7 @@ fn class(kind: &str, message: &str) -> String {
     format!("{kind}: {}", words.join(" "))
 }
 
-/// Like [`Run::of`], but QEMU prints names as they are.
+/// Runs a program of QEMU, whose messages need not be UTF-8.
 fn qemu(dir: &Dir, program: &str, arguments: &[&str]) -> Run {
     let mut command = dir.command(program);
     let output = command.args(arguments).stdin(Stdio::null()).output();
@@ -184,7 +185,7 @@ fn qemu(dir: &Dir, program: &str, arguments: &[&str]) -> Run {
     }
 }
 
-/// The class of difference between ours and QEMU's view of changed.qcow2, if there is one.
+/// Compares how the tool and QEMU see changed.qcow2; an error is the class of the difference.
 fn compare(dir: &Dir, is_encrypted: bool) -> Result<(), String> {
     let theirs = qemu(dir, "qemu-img", &["info", "--output=json", "changed.qcow2"]);
     let ours = dir.tool("info --output json changed.qcow2");
@@ -200,7 +201,7 @@ fn compare(dir: &Dir, is_encrypted: bool) -> Result<(), String> {
     let [ours, theirs] = [ours, theirs].map(|run| {
         let mut value: Value = serde_json::from_slice(&run.stdout).expect("JSON");
         if is_encrypted {
-            // Of which ours says only the format.
+            // Of LUKS encryption the tool gives only the format.
             value["format-specific"]["data"]["encrypt"] = Value::Null;
         }
         match value {
@@ -224,20 +225,20 @@ fn compare(dir: &Dir, is_encrypted: bool) -> Result<(), String> {
     if original.status != Some(0) {
         return Err(class("cloned, but QEMU", &original.stderr));
     }
-    assert_eq!(cloned.status, Some(0), "a clone that does not open");
+    assert_eq!(cloned.status, Some(0), "QEMU does not open the clone");
     let compared = qemu(
         dir,
         "qemu-img",
         &["compare", "changed.qcow2", "clone.qcow2"],
     );
     match compared.status {
-        Some(1) => Err("clone: it reads otherwise".to_owned()),
-        _ => Ok(()), // or both cannot be read
+        Some(1) => Err("clone: it has another content".to_owned()),
+        _ => Ok(()), // or neither can be read
     }
 }
 
 #[test]
-fn mutations_are_seen_as_qemu_sees_them() {
+fn sees_mutations_as_qemu_does() {
     let (rounds, seed) = (number("QCOW2_ROUNDS", 300), number("QCOW2_SEED", 0));
     let (dir, originals) = originals();
     let mut rng = Rng::with_seed(seed);
@@ -259,5 +260,5 @@ fn mutations_are_seen_as_qemu_sees_them() {
     }
     let different: usize = classes.values().map(Vec::len).sum();
     println!("{rounds} mutations, {different} seen differently, {unknown} unknown classes");
-    assert_eq!(unknown, 0, "of the classes above");
+    assert_eq!(unknown, 0, "unknown classes, see above");
 }

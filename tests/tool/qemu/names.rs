@@ -1,10 +1,11 @@
-//! Names of base files that need care: stored as they are, and found by QEMU.
+//! Unusual names of base files: the tool stores them unchanged, and QEMU finds the files.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::common::{tool, Dir, Run};
+use crate::pattern;
 
 const NAMES: [&[u8]; 12] = [
     b"with space.img",
@@ -22,11 +23,11 @@ const NAMES: [&[u8]; 12] = [
 ];
 
 #[test]
-fn a_base_is_found_whatever_its_name() {
+fn qemu_finds_a_base_with_any_name() {
     for name in NAMES {
         let dir = Dir::new();
         let path = OsStr::from_bytes(name);
-        let base: Vec<u8> = (0..65536).map(|i: u32| (i / 512 + i) as u8).collect();
+        let base = pattern(65536);
         fs::write(dir.path("").join(path), &base).expect("write");
         let run = |program: &OsStr, words: &[&str], last: &str| {
             let mut command = dir.command(program);
@@ -42,7 +43,7 @@ fn a_base_is_found_whatever_its_name() {
         dir.qemu_img("convert -O raw ours.qcow2 flat.img");
         assert!(dir.read("flat.img") == base, "{path:?}");
 
-        // The same name through -o, where a comma is written twice.
+        // The same name in -o, where a comma is doubled.
         let mut option = b"backing_fmt=raw,backing_file=".to_vec();
         for &byte in name {
             option.extend(std::iter::repeat_n(byte, 1 + usize::from(byte == b',')));
@@ -55,7 +56,7 @@ fn a_base_is_found_whatever_its_name() {
             "{path:?}"
         );
 
-        // A clone names it by its absolute path.
+        // A clone stores its absolute path.
         dir.tool("clone ours.qcow2 clone.qcow2").ok();
         dir.qemu_img("convert -O raw clone.qcow2 flat.img");
         assert!(dir.read("flat.img") == base, "{path:?}");
@@ -63,7 +64,7 @@ fn a_base_is_found_whatever_its_name() {
 }
 
 #[test]
-fn what_qemu_takes_for_a_protocol_is_refused() {
+fn refuses_a_name_that_qemu_takes_for_a_protocol() {
     for name in [
         &b"nbd:localhost:1"[..],
         b"json:{}",

@@ -1,11 +1,11 @@
-//! `provision` with the real QEMU: how it writes does not matter, and what it may not do.
-
-use std::process::Command;
+//! `provision` with the real QEMU: how QEMU writes does not matter, but it must not leave the disk
+//! open or change the base.
 
 use crate::common::{tool, Dir, Run};
+use crate::qemu_io;
 
-/// A base with data in its first cluster.
-fn with_base() -> Dir {
+/// Returns a base with data in its first cluster.
+fn base_with_data() -> Dir {
     let dir = Dir::new();
     dir.write(
         "base.raw",
@@ -14,29 +14,25 @@ fn with_base() -> Dir {
     dir
 }
 
-/// `provision` of top.qcow2 by a script of the shell.
+/// Runs `provision` of top.qcow2 with a shell script.
 fn provision(dir: &Dir, script: &str) -> Run {
-    let mut command: Command = dir.command(tool());
+    let mut command = dir.command(tool());
     command.args(["provision", "-q", "--force", "-b", "base.raw", "top.qcow2"]);
     Run::of(command.args(["--", "sh", "-c", script]))
 }
 
-/// `provision` of what qemu-io writes with these commands.
+/// Returns the image that `provision` makes of what qemu-io writes with these commands.
 fn written_by(dir: &Dir, commands: &[&str]) -> Vec<u8> {
     let words: Vec<String> = commands.iter().map(|it| format!("-c '{it}'")).collect();
     let script = format!("qemu-io {} \"json:$DISK_BLOCKDEV\"", words.join(" "));
     provision(dir, &script).ok();
-    let check = dir
-        .command("qemu-img")
-        .args(["check", "-q", "top.qcow2"])
-        .status();
-    assert!(check.expect("it runs").success(), "{commands:?}");
+    dir.check("top.qcow2", &format!("{commands:?}"));
     dir.read("top.qcow2")
 }
 
 #[test]
-fn the_order_of_writes_and_what_was_there_between_do_not_matter() {
-    let dir = with_base();
+fn only_the_final_content_changes_the_bytes() {
+    let dir = base_with_data();
     let expected = written_by(&dir, &["write -P 2 128K 64K", "write -P 3 512K 100K"]);
     for commands in [
         &["write -P 3 512K 100K", "write -P 2 128K 64K"][..],
@@ -69,7 +65,7 @@ fn the_order_of_writes_and_what_was_there_between_do_not_matter() {
     ] {
         assert!(written_by(&dir, commands) == expected, "{commands:?}");
     }
-    // Where the base has data, zeros are content.
+    // Where the base has data, zeros are a change.
     let zeroed = written_by(
         &dir,
         &[
@@ -79,19 +75,13 @@ fn the_order_of_writes_and_what_was_there_between_do_not_matter() {
         ],
     );
     assert!(zeroed != expected);
-    Run::of(dir.command("qemu-io").args([
-        "-c",
-        "read -P 0 0 64K",
-        "-c",
-        "read -P 2 128K 64K",
-        "top.qcow2",
-    ]))
-    .ok();
+    qemu_io(&dir, "read -P 0 0 64K", "top.qcow2");
+    qemu_io(&dir, "read -P 2 128K 64K", "top.qcow2");
 }
 
 #[test]
-fn internal_snapshots_and_a_larger_disk() {
-    let dir = with_base();
+fn leaves_out_internal_snapshots_and_keeps_a_larger_size() {
+    let dir = base_with_data();
     let expected = written_by(&dir, &["write -P 2 128K 64K"]);
     let script = "qemu-io -c 'write -P 7 0 1M' $DISK && qemu-img snapshot -c old $DISK && \
                   qemu-io -c 'write -P 1 0 64K' -c 'write -P 0 64K 960K' -c 'write -P 2 128K 64K' $DISK";
@@ -107,17 +97,17 @@ fn internal_snapshots_and_a_larger_disk() {
 }
 
 #[test]
-fn a_qemu_that_has_the_disk_open_still() {
-    let dir = with_base();
+fn refuses_a_disk_that_a_qemu_still_has_open() {
+    let dir = base_with_data();
     for option in ["", "-r"] {
         let script = format!(
-            "rm -f fifo ready; mkfifo fifo; qemu-io {option} $DISK < fifo > ready 2>&1 & exec 3> fifo; echo length >&3; \
-             until grep -q MiB ready; do sleep 0.01; done; sleep 60 >&3 2>/dev/null & echo $! > pid"
+            "rm -f fifo; mkfifo fifo; : > ready; qemu-io {option} $DISK < fifo > ready 2>&1 & \
+             exec 3> fifo; echo length >&3; until grep -q MiB ready; do sleep 0.01; done; \
+             sleep 60 >&3 2>/dev/null & echo $! > pid"
         );
         let run = provision(&dir, &script);
         let pid = String::from_utf8(dir.read("pid")).expect("a number");
-        let kill = format!("kill {pid}");
-        Run::of(dir.command("sh").arg("-c").arg(kill)).ok();
+        dir.shell(&format!("kill {pid}")).ok();
         run.fails(
             1,
             "a process that COMMAND started still has the disk open: it must end, or close the \
@@ -129,7 +119,7 @@ fn a_qemu_that_has_the_disk_open_still() {
 
 #[test]
 fn a_commit_to_the_base_is_an_error() {
-    let dir = with_base();
+    let dir = base_with_data();
     provision(
         &dir,
         "qemu-io -c 'write -P 2 0 64K' $DISK > /dev/null && qemu-img commit -q $DISK",

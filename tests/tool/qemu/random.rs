@@ -1,4 +1,4 @@
-//! Random option sets, in ours and in the real `qemu-img`. More of them by hand:
+//! `create` with random options, compared with the real `qemu-img`. To run more rounds:
 //!
 //! ```sh
 //! QCOW2_ROUNDS=10000 QCOW2_SEED=1 cargo test --release --test qemu random
@@ -10,20 +10,17 @@ use std::fs;
 use fastrand::Rng;
 
 use crate::common::{tool, Dir, Run};
-use crate::qemu_io;
+use crate::random_guest::choose;
+use crate::{pattern, qemu_io};
 
-/// What both are asked for.
+/// The arguments of `create` for both.
 struct Request {
     options: Vec<String>,
     size: String,
     backing: Option<(&'static str, &'static str)>,
 }
 
-fn choose<'a>(rng: &mut Rng, choices: &[&'a str]) -> &'a str {
-    choices[rng.usize(..choices.len())]
-}
-
-/// A number of bytes of any magnitude, in any of the spellings there are.
+/// Returns a number of bytes of any magnitude, in any spelling.
 fn size(rng: &mut Rng) -> String {
     let bytes = rng.u64(..) >> rng.u32(2..64);
     match rng.u32(..8) {
@@ -71,7 +68,7 @@ fn request(rng: &mut Rng) -> Request {
     }
     rng.shuffle(&mut options);
     let bases = [("base.raw", "raw"), ("base.qcow2", "qcow2")];
-    let backing = rng.bool().then(|| bases[rng.usize(..2)]);
+    let backing = rng.bool().then(|| choose(rng, &bases));
     let size = size(rng);
     Request {
         options,
@@ -88,7 +85,7 @@ impl Request {
             command.args(["-o", &self.options.join(",")]);
         }
         if let Some((base, format)) = self.backing {
-            // Without -u ours refuses a disk that is smaller than its base.
+            // Without -u the tool refuses a disk that is smaller than its base.
             command.args(["-u", "-b", base, "-F", format]);
         }
         // getopt would take a size that begins with a hyphen for options.
@@ -105,7 +102,7 @@ impl Request {
     }
 }
 
-/// Creates the image with both, which must agree on whether it can be.
+/// Creates the image with both, and checks that they agree on whether it can be created.
 fn create(dir: &Dir, request: &Request) -> bool {
     let theirs = request.run(dir, "qemu-img".as_ref(), "theirs.qcow2");
     let ours = request.run(dir, &tool(), "ours.qcow2");
@@ -121,7 +118,7 @@ fn create(dir: &Dir, request: &Request) -> bool {
     accepted
 }
 
-/// What `qemu-img info` says of an image, less what depends on its length and name.
+/// Returns what `qemu-img info` prints, without what depends on the name and the file length.
 fn info(dir: &Dir, name: &str) -> Vec<String> {
     let text = dir.qemu_img(&format!("info {name}"));
     let depends = ["image:", "disk size:", "filename:", "file length:"];
@@ -131,7 +128,7 @@ fn info(dir: &Dir, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// The same random guest writes in both, which must then read the same.
+/// Writes the same to both images, and checks that they read the same.
 fn write_and_compare(dir: &Dir, rng: &mut Rng, virtual_size: u64) {
     for _ in 0..rng.u32(1..4) {
         let offset = rng.u64(..virtual_size);
@@ -147,10 +144,10 @@ fn write_and_compare(dir: &Dir, rng: &mut Rng, virtual_size: u64) {
         }
     }
     dir.qemu_img("compare ours.qcow2 theirs.qcow2");
-    dir.qemu_img("check ours.qcow2");
+    dir.check("ours.qcow2", "written to");
 }
 
-/// The number in the environment variable `name`, if that is set.
+/// Returns the number in the environment variable `name`, or `default` if it is not set.
 pub fn number(name: &str, default: u64) -> u64 {
     match env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}: {text}")),
@@ -162,8 +159,7 @@ pub fn number(name: &str, default: u64) -> u64 {
 fn random_options_give_what_qemu_img_gives() {
     let (rounds, seed) = (number("QCOW2_ROUNDS", 200), number("QCOW2_SEED", 0));
     let dir = Dir::new();
-    let base: Vec<u8> = (0..100 << 10).map(|i: u32| (i / 512 + i) as u8).collect();
-    dir.write("base.raw", &base);
+    dir.write("base.raw", &pattern(100 << 10));
     dir.tool("create -q -b base.raw base.qcow2").ok();
     let mut rng = Rng::with_seed(seed);
     let (mut accepted, mut equal, mut compared) = (0, 0, 0);
@@ -180,10 +176,9 @@ fn random_options_give_what_qemu_img_gives() {
                 assert!(same, "other bytes: {}", request.describe());
             } else {
                 assert_eq!(info(&dir, "ours.qcow2"), info(&dir, "theirs.qcow2"));
-                let checked = dir.qemu_img("check ours.qcow2");
-                assert!(checked.starts_with("No errors"), "{}", request.describe());
+                dir.check("ours.qcow2", &request.describe());
             }
-            // Beyond this qemu-img is slow to compare.
+            // qemu-img is slow to compare larger disks.
             if (1..1 << 30).contains(&image.virtual_size) {
                 compared += 1;
                 write_and_compare(&dir, &mut rng, image.virtual_size);

@@ -1,5 +1,4 @@
-//! Chains of images that random guests' writes, snapshots, resizes, rebases and commits have
-//! been through, all by QEMU.
+//! Chains of images that QEMU has written, snapshotted, resized, rebased and committed at random.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -8,7 +7,7 @@ use fastrand::Rng;
 
 use crate::common::{Dir, Run};
 
-/// Disks of more bytes are not read or written as a whole.
+/// Larger disks, in bytes, are not read or written as a whole.
 pub const SMALL: u64 = 32 << 20;
 /// A file of random bytes, which do not compress.
 const NOISE: &str = "noise";
@@ -21,7 +20,7 @@ pub struct Guest {
     pub story: Vec<String>,
 }
 
-/// When a check fails, the commands show how the images came about.
+/// When a check fails, prints the commands that made the images.
 impl Drop for Guest {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -30,13 +29,12 @@ impl Drop for Guest {
     }
 }
 
-/// An element of `choices`.
+/// Returns a random element of `choices`.
 pub fn choose<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
     choices[rng.usize(..choices.len())]
 }
 
-/// Options of a new image: its version, cluster size, which is returned too, refcount width
-/// and subclusters.
+/// Returns random options of a new image, and its cluster size.
 pub fn options(rng: &mut Rng) -> (String, u64) {
     let is_v2 = rng.u32(..4) == 0;
     let bits = match rng.u32(..4) {
@@ -60,7 +58,7 @@ pub fn options(rng: &mut Rng) -> (String, u64) {
     (options.join(","), 1 << bits)
 }
 
-/// A size of a few clusters, in bytes, which need not be whole.
+/// Returns a random size of up to 16 MiB, in bytes: a multiple of 512.
 fn size(rng: &mut Rng) -> u64 {
     match rng.u32(..16) {
         0 => rng.u64(1..=200) * 512,
@@ -69,10 +67,10 @@ fn size(rng: &mut Rng) -> u64 {
     }
 }
 
-/// Commands for qemu-io on a disk of `size` bytes, from one to `most`.
+/// Returns from one to `most` random commands for qemu-io on a disk of `size` bytes.
 fn writes(rng: &mut Rng, size: u64, cluster_size: Option<u64>, most: usize) -> Vec<String> {
     let mut commands = Vec::new();
-    // Near each other, so that they meet.
+    // Near each other, so that they overlap.
     let middle = rng.u64(..size);
     for _ in 0..rng.usize(1..=most) {
         let near = middle.saturating_sub(1 << 20) + rng.u64(..2 << 20);
@@ -91,7 +89,7 @@ fn writes(rng: &mut Rng, size: u64, cluster_size: Option<u64>, most: usize) -> V
             (2, _) => format!("write -q -z -u {place}"),
             (3 | 4, _) => format!("discard -q {place}"),
             (5, _) => format!("write -q -P 0 {place}"),
-            // It must be whole clusters that are not allocated yet, or QEMU refuses it.
+            // QEMU compresses only whole clusters that are not allocated yet.
             (6..=8, Some(cluster)) => {
                 let offset = offset / cluster * cluster;
                 let length = (rng.u64(1..=4) * cluster).min(size - offset);
@@ -109,7 +107,7 @@ fn writes(rng: &mut Rng, size: u64, cluster_size: Option<u64>, most: usize) -> V
 }
 
 impl Guest {
-    /// The images of a random chain.
+    /// Creates a random chain.
     pub fn new(rng: &mut Rng) -> Self {
         let mut guest = Guest {
             dir: Dir::new(),
@@ -124,7 +122,7 @@ impl Guest {
         guest
     }
 
-    /// The topmost image and its format.
+    /// Returns the topmost image and its format.
     pub fn top(&self) -> (String, &'static str) {
         self.images[self.images.len() - 1].clone()
     }
@@ -134,10 +132,10 @@ impl Guest {
         self.dir.try_qemu_img(arguments)
     }
 
-    /// Runs commands of qemu-io, of which QEMU may refuse some.
+    /// Runs commands of qemu-io. QEMU may refuse some.
     pub fn qemu_io(&mut self, name: &str, format: &str, discard: &str, commands: &[String]) {
         let mut run = self.dir.command("qemu-io");
-        // Nothing has to be on the disk in the end.
+        // The images need not survive a crash.
         run.args(["-t", "unsafe", "-f", format, "-d", discard]);
         for command in commands {
             run.args(["-c", command]);
@@ -164,7 +162,7 @@ impl Guest {
         self.qemu_io(name, format, discard, &commands);
     }
 
-    /// Changes the image `name` a little, and now and then its size.
+    /// Writes to the image `name`, and sometimes resizes it.
     pub fn change(&mut self, rng: &mut Rng, name: &str, format: &'static str) {
         self.write(rng, name, format, 6);
         if rng.u32(..3) == 0 {
@@ -188,14 +186,14 @@ impl Guest {
         if !options.contains("compat=0.10") && rng.u32(..3) == 0 {
             options += ",compression_type=zstd";
         }
-        let mut beneath = String::new();
+        let mut backing = String::new();
         let mut size = match rng.u32(..16) {
             0 => rng.u64(1..=1 << 30) * 512,
             _ => size(rng),
         };
         match base {
             Some((base, format)) => {
-                beneath = format!("-b {base} -F {format}");
+                backing = format!("-b {base} -F {format}");
                 if rng.u32(..3) == 0 {
                     size = self.virtual_size(&base, format);
                 }
@@ -209,7 +207,7 @@ impl Guest {
         // QEMU takes minutes to shrink a disk of very many clusters.
         size = size.min(cluster_size << 16);
         self.qemu_img(&format!(
-            "create -q -f qcow2 -o {options} {beneath} {name} {size}"
+            "create -q -f qcow2 -o {options} {backing} {name} {size}"
         ))
         .ok();
         self.images.push((name.clone(), "qcow2"));
@@ -243,12 +241,12 @@ impl Guest {
         }
     }
 
-    /// Something that befalls the topmost image, `name`.
+    /// Does something at random to the topmost image, `name`.
     fn live(&mut self, rng: &mut Rng, name: &str) {
         let size = self.virtual_size(name, "qcow2");
         match rng.u32(..8) {
             0 | 1 => {
-                // A narrow refcount may not do for this, nor for going back.
+                // QEMU may refuse to take or apply it if the refcounts are too narrow.
                 self.qemu_img(&format!("snapshot -c one {name}"));
                 self.write(rng, name, "qcow2", 6);
                 if rng.bool() {
@@ -266,7 +264,7 @@ impl Guest {
             }
             3 => {
                 let new = rng.u64(1..=size / 512) * 512;
-                // QEMU refuses it where there are snapshots of version 2.
+                // QEMU refuses this for version 2 with snapshots.
                 self.qemu_img(&format!("resize -q -f qcow2 --shrink {name} {new}"));
                 self.write(rng, name, "qcow2", 4);
             }
@@ -275,7 +273,7 @@ impl Guest {
                 let other = format!("{base}-other");
                 fs::copy(self.dir.path(&base), self.dir.path(&other)).expect("copy");
                 self.write(rng, &other, format, 4);
-                // QEMU opens no image that it has found corrupt; then the base stays.
+                // QEMU does not open an image that it has marked as corrupt; the base then stays.
                 let run = self.qemu_img(&format!("rebase -F {format} -b {other} {name}"));
                 if run.status == Some(0) {
                     let place = self.images.len() - 2;
