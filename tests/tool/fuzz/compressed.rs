@@ -7,7 +7,8 @@ use crate::reader::content;
 use crate::recipe::Recipe;
 use crate::sparse::Sparse;
 
-/// A byte says how clusters are compressed and how large they are; what follows is one.
+/// Checks the reader with any compressed cluster: one byte is its compression type and size, the
+/// rest its data.
 pub fn compressed(bytes: &[u8]) {
     let mut recipe = Recipe(bytes);
     let kind = recipe.byte();
@@ -34,7 +35,7 @@ pub fn compressed(bytes: &[u8]) {
     let most = (1 << (62 - shift)) - 1;
     let entry = 1 << 62 | sectors.min(most) << shift | start;
 
-    // Both clusters are the same, so that the second one meets what the first one left.
+    // Both clusters are the same: the first must leave nothing behind that changes the second.
     let mut file = vec![0; start as usize];
     let (l1, l2) = (cluster_size as usize, 2 * cluster_size as usize);
     file[l1..l1 + 8].copy_from_slice(&(2 * cluster_size).to_be_bytes());

@@ -1,4 +1,4 @@
-//! What must hold for an image that is made of another.
+//! What must hold for a conversion.
 
 use std::io;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use crate::model::Image;
 use crate::recipe::{chain, Recipe};
 use crate::sparse::Sparse;
 
-/// The largest disks, in bytes; the last is read in a few parts.
+/// Limits of the size of a disk, in bytes. The last is read in several parts.
 const SIZES: [u64; 8] = [
     4096,
     4096,
@@ -21,8 +21,8 @@ const SIZES: [u64; 8] = [
     5 << 18,
 ];
 
-/// The image that comes of a disk has the same content, and each disk with this content
-/// gives the same bytes, however many threads there are; what cannot be read is an error.
+/// Checks that a conversion keeps the content, and that it gives the same bytes for any disk with
+/// that content and any number of threads. What cannot be read must be an error.
 pub fn convert(bytes: &[u8]) {
     let mut recipe = Recipe(bytes);
     let kind = recipe.byte();
@@ -54,7 +54,7 @@ pub fn convert(bytes: &[u8]) {
         }
     }
 
-    let (content, beneath) = (read_all(&disk), below.map_or(Ok(Vec::new()), read_all));
+    let (content, base_content) = (read_all(&disk), below.map_or(Ok(Vec::new()), read_all));
     let made = run(&conversion, 1, &disk, below);
     let size = conversion.size.unwrap_or(disk.virtual_size());
     let size = size.next_multiple_of(512);
@@ -62,7 +62,7 @@ pub fn convert(bytes: &[u8]) {
         >= below
             .map_or(0, DiskReader::virtual_size)
             .max(disk.virtual_size());
-    let (Ok(mut content), Ok(_), true) = (content, beneath, is_large_enough) else {
+    let (Ok(mut content), Ok(_), true) = (content, base_content, is_large_enough) else {
         assert!(made.is_err());
         return;
     };
@@ -83,8 +83,8 @@ pub fn convert(bytes: &[u8]) {
         }
     };
     let result = (Sparse::of(image.clone()), again.as_ref());
-    let beneath = base.iter().map(|i| (i.storage.clone(), i.header.as_ref()));
-    let again = DiskReader::new([result].into_iter().chain(beneath)).expect("a good image");
+    let backing = base.iter().map(|i| (i.storage.clone(), i.header.as_ref()));
+    let again = DiskReader::new([result].into_iter().chain(backing)).expect("a good image");
     assert!(read_all(&again).expect("a good image") == content);
 
     let raw = DiskReader::new([(Sparse::of(content), None)]).expect("a raw image");
@@ -122,7 +122,7 @@ fn run(
     Ok((output.into_inner().expect("no panic"), converted))
 }
 
-/// Options that do not exclude each other.
+/// Returns a conversion with options that do not exclude each other.
 fn conversion(recipe: &mut Recipe) -> Conversion {
     let (kind, more) = (recipe.byte(), recipe.byte());
     let mut options = Options::new(0).cluster_size(512 << (kind % 8));

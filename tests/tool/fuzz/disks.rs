@@ -1,4 +1,4 @@
-//! Small images with data of each kind, for the fuzzer to start from.
+//! Small images with data of each kind: seeds of the fuzzers.
 
 use std::sync::Mutex;
 
@@ -21,7 +21,7 @@ const ZSTD_FRAME: &str = "\
     f519eab4c1a9835f29b72aaf723b7e464e44cef2190e67b9c9ca47641b76b536d237a64e3e622008c10020105018c4\
     04202000c3917a387807a78b6570e2e20cae433bb4433bb4433bf4ed43db3c34ad43cb1c1af6415cc98495ac530e6d\
     fa20a3c89ac8e91cc111e6c88423801cc18ddc086e100e2e01";
-/// With zlib's fixed codes: "ab" 200 times, and 112 times "c".
+/// "ab" 200 times, then "c" 112 times, with the fixed codes of deflate.
 const FIXED: &str = "4b4c4a1c85830826d3190000";
 
 fn from_hex(digits: &str) -> Vec<u8> {
@@ -29,12 +29,13 @@ fn from_hex(digits: &str) -> Vec<u8> {
     (0..digits.len()).step_by(2).map(byte).collect()
 }
 
+/// Returns 512 bytes of text.
 fn cluster() -> Vec<u8> {
     let lines = (0..40).map(|i| format!("{i} squared is {}\n", i * i));
     lines.collect::<String>().into_bytes()[..512].to_vec()
 }
 
-/// A cluster of 512 bytes in all the ways it can be compressed, and their type.
+/// Returns clusters of 512 bytes, compressed in all ways, each with its compression type.
 fn compressed() -> Vec<(u8, Vec<u8>)> {
     let run = [0x28, 0xb5, 0x2f, 0xfd, 0x60, 0, 1, 3, 16, 0, b'r'].to_vec();
     vec![
@@ -47,14 +48,14 @@ fn compressed() -> Vec<(u8, Vec<u8>)> {
     ]
 }
 
-/// For [`compressed`](crate::compressed::compressed).
+/// Returns the seeds of [`compressed`](crate::compressed::compressed).
 pub fn streams() -> Vec<Vec<u8>> {
     let streams = compressed().into_iter();
     let stream = |(compression, stream)| [vec![compression], stream].concat();
     streams.map(stream).collect()
 }
 
-/// For [`reader`](crate::reader::reader): each image alone, and above each other.
+/// Returns the seeds of [`reader`](crate::reader::reader): each image alone, and backed by another.
 pub fn images() -> Vec<Vec<u8>> {
     let mut images = vec![cluster()[..300].to_vec()];
     for version in [Version::V2, Version::V3] {
@@ -71,7 +72,7 @@ pub fn images() -> Vec<Vec<u8>> {
         l1_entries: 2,
         ..Header::default()
     };
-    // Clusters of data, of zeros with and without a place, and of none.
+    // Clusters of data, of zeros with and without an allocation, and an unallocated one.
     let entries = [1536 | COPIED, 2048 | COPIED, 1, 1537, 0, 2560];
     images.push(by_hand(header(Version::V3), &entries, &[7; 1100]));
     for (compression, stream) in compressed() {
@@ -104,6 +105,7 @@ pub fn images() -> Vec<Vec<u8>> {
     alone.chain(pairs).map(image).collect()
 }
 
+/// Returns an image that `Conversion` writes with these options.
 fn converted(options: Options) -> Vec<u8> {
     let content = [vec![0; 1000], cluster(), vec![0; 700]].concat();
     let disk = |content| DiskReader::new([(content, None)]).expect("a raw image");
@@ -115,7 +117,7 @@ fn converted(options: Options) -> Vec<u8> {
     output.into_inner().expect("no panic")
 }
 
-/// An image of the header, the L1 table, an L2 table and `data`, a cluster each.
+/// Returns an image of the header, the L1 table and an L2 table, a cluster each, and `data`.
 fn by_hand(mut header: Header, entries: &[u64], data: &[u8]) -> Vec<u8> {
     let cluster_size = header.cluster_size();
     header.l1_offset = cluster_size;

@@ -1,4 +1,4 @@
-//! Replays what the fuzzers start from and what they found:
+//! Replays the seeds of the fuzzers and what they found. To run the fuzzers:
 //!
 //! ```sh
 //! cargo install cargo-fuzz
@@ -6,11 +6,11 @@
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/tool/fuzz TARGET
 //! ```
 //!
-//! The targets are `header`, `tables` and `options`; of the reader of guest data `reader`
-//! (images as they are), `mapping` (images of a [`recipe`]) and `compressed`; and `convert`.
-//! What the reader says is compared with a [`model`] of the specification.
+//! The targets are `header`, `tables`, `options` and `convert`, and for the reader of guest data
+//! `reader` (any bytes), `mapping` (images made from a [`recipe`]) and `compressed`. What the
+//! reader returns is compared with a [`model`] of the specification.
 //!
-//! A finding is put into the seeds below, and so replayed from then on.
+//! A finding is added to the seeds below, so that it is replayed from then on.
 
 mod compressed;
 mod convert;
@@ -29,7 +29,7 @@ use std::path::Path;
 
 use qcow2_overlay::{Bitmap, Extension, Format, Header, Layout, Options, Snapshot, Version};
 
-/// Headers of each kind, whole, cut off, and with each byte changed.
+/// Returns headers of each kind: whole, truncated, and with each byte changed.
 fn headers() -> Vec<Vec<u8>> {
     let mut whole = Vec::new();
     for options in [
@@ -60,8 +60,8 @@ fn headers() -> Vec<Vec<u8>> {
     headers
 }
 
-/// Images of clusters of 512 bytes with a snapshot and with a bitmap, each field of
-/// whose entry is as small as it can be.
+/// Returns two images of clusters of 512 bytes, one with a snapshot and one with a bitmap, each
+/// with the smallest possible entry.
 fn images() -> Vec<Vec<u8>> {
     let options = Options::new(1 << 20).cluster_size(512);
     let layout = Layout::new(&options).expect("a layout");
@@ -102,6 +102,7 @@ fn images() -> Vec<Vec<u8>> {
     vec![snapshot, bitmap]
 }
 
+/// Returns lists of options.
 fn lists() -> Vec<Vec<u8>> {
     [
         &b""[..],
@@ -133,7 +134,7 @@ fn lists() -> Vec<Vec<u8>> {
     .to_vec()
 }
 
-/// Bytes that [`recipe`] makes images of, as good as random.
+/// Returns pseudorandom bytes for [`recipe`] to make images of.
 fn recipes(count: usize) -> Vec<Vec<u8>> {
     let mut state = 1u64;
     let mut byte = || {
@@ -144,7 +145,7 @@ fn recipes(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(|number| recipe(8 + number % 120)).collect()
 }
 
-/// Writes the seeds to the corpus that the variable names, and runs each.
+/// Checks `property` for each seed, and writes the seeds to the corpus that `QCOW2_SEEDS` names.
 fn replay(target: &str, seeds: Vec<Vec<u8>>, property: fn(&[u8])) {
     if let Some(corpus) = env::var_os("QCOW2_SEEDS") {
         let directory = Path::new(&corpus).join(target);
@@ -159,36 +160,36 @@ fn replay(target: &str, seeds: Vec<Vec<u8>>, property: fn(&[u8])) {
 }
 
 #[test]
-fn headers_hold() {
+fn a_parsed_header_can_be_written_and_parsed_again() {
     replay("header", headers(), properties::header);
 }
 
 #[test]
-fn tables_hold() {
+fn tables_are_refused_or_within_the_file() {
     replay("tables", images(), properties::tables);
 }
 
 #[test]
-fn option_lists_hold() {
+fn options_are_refused_or_give_a_valid_layout() {
     replay("options", lists(), properties::options);
 }
 
 #[test]
-fn images_are_read() {
+fn the_reader_agrees_with_the_model_on_whole_images() {
     replay("reader", disks::images(), reader::reader);
 }
 
 #[test]
-fn any_mapping_is_read() {
+fn the_reader_agrees_with_the_model_on_any_mapping() {
     replay("mapping", recipes(3000), mapping::mapping);
 }
 
 #[test]
-fn compressed_clusters_are_read() {
+fn the_reader_agrees_with_the_model_on_compressed_clusters() {
     replay("compressed", disks::streams(), compressed::compressed);
 }
 
 #[test]
-fn conversions_hold() {
+fn conversions_keep_the_content_and_are_canonical() {
     replay("convert", recipes(1000), convert::convert);
 }

@@ -1,9 +1,9 @@
-//! What must hold for the reader of guest data, whatever the tables of the images say.
+//! What must hold for the reader of guest data, for any tables.
 
 use crate::reader::check;
 use crate::recipe::{chain, Recipe};
 
-/// A recipe of a chain; what is left of it says where else to look.
+/// Checks the reader with the chain of a recipe; the rest of the bytes is one more place to check.
 pub fn mapping(bytes: &[u8]) {
     let mut recipe = Recipe(bytes);
     let (images, mut starts) = chain(&mut recipe, u64::MAX);

@@ -1,36 +1,36 @@
-//! A second reader of guest data, as plain as can be: what the specification says of one
-//! byte of a disk, without a cache and without extents.
-#![allow(dead_code)] // each fuzz target needs some of it
+//! A second reader of guest data, as simple as possible: what the specification says about one
+//! byte of a disk, without caches and extents.
+#![allow(dead_code)] // no fuzz target uses everything
 
 use qcow2_overlay::{Content, Header, Storage, Version, SECTOR};
 
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 
-/// An image: qcow2 if it has a header, else raw.
+/// An image. Without a header it is raw.
 pub struct Image<S> {
     pub storage: S,
     pub header: Option<Header>,
 }
 
-/// What is at a byte of the disk of an image.
+/// Where the content of one byte of a disk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {
     Beneath,
     Zero,
     /// At this byte of the file.
     At(u64),
-    /// Somewhere in what these bytes of the file decompress to.
+    /// In what these bytes of the file decompress to.
     Compressed {
         offset: u64,
         length: u64,
     },
     Corrupt,
-    /// In an L2 table that is cut off behind its entry, which a reader need not notice.
+    /// In a truncated L2 table that still has the entry: a reader need not notice.
     Doubtful,
 }
 
 impl Truth {
-    /// As [`DiskReader::extent`](qcow2_overlay::DiskReader::extent) says it.
+    /// Returns what [`DiskReader::extent`](qcow2_overlay::DiskReader::extent) must return.
     pub fn content(self, image: usize) -> Option<Content> {
         let data = |offset| Some(Content::Data { image, offset });
         match self {
@@ -44,6 +44,7 @@ impl Truth {
 }
 
 impl<S: Storage> Image<S> {
+    /// Returns the size of the disk in bytes.
     pub fn size(&self) -> u64 {
         match &self.header {
             Some(header) => header.virtual_size / SECTOR * SECTOR,
@@ -51,6 +52,7 @@ impl<S: Storage> Image<S> {
         }
     }
 
+    /// Returns where the byte at `offset` of the disk is.
     pub fn truth(&self, offset: u64) -> Truth {
         let length = self.storage.length();
         let Some(header) = &self.header else {
@@ -72,7 +74,7 @@ impl<S: Storage> Image<S> {
         if !table.is_multiple_of(cluster_size) || entry + entry_size > length {
             return Truth::Corrupt;
         }
-        // Entries are read a few at a time.
+        // A reader may read the whole table, or only the entries around this one.
         if table + cluster_size > length {
             return Truth::Doubtful;
         }
@@ -107,7 +109,7 @@ impl<S: Storage> Image<S> {
         } else {
             Truth::At(host + in_cluster)
         };
-        // What is in the file begins in it: the cluster, or with extended entries the subcluster.
+        // The cluster must begin in the file; with extended entries, the subcluster.
         let start = match truth {
             Truth::At(at) if entry_size == 16 => at - in_cluster % (cluster_size / 32),
             Truth::At(_) => host,
@@ -126,8 +128,8 @@ impl<S: Storage> Image<S> {
         u64::from_be_bytes(bytes)
     }
 
-    /// Fills `buffer` with what is at `offset` of the disk, if `truth` says where that is.
-    /// A compressed cluster is only known if it is stored, and as [`stored`] does that.
+    /// Fills `buffer` with the content at `offset` of the disk, if `truth` says where that is.
+    /// Of compressed clusters only those that [`stored`] makes are known.
     fn read(&self, truth: Truth, buffer: &mut [u8], offset: u64) -> Option<()> {
         let at = match truth {
             Truth::Beneath | Truth::Zero => {
@@ -153,7 +155,8 @@ impl<S: Storage> Image<S> {
     }
 }
 
-/// What is at `offset` of the disk that the first `depth` of `images` make, and in which.
+/// Returns where the byte at `offset` is on the disk that the first `depth` of `images` make, and
+/// in which image.
 pub fn find<S: Storage>(images: &[Image<S>], offset: u64, depth: usize) -> (Truth, usize) {
     for (index, image) in images.iter().enumerate().take(depth) {
         if offset >= image.size() {
@@ -170,8 +173,8 @@ pub fn find<S: Storage>(images: &[Image<S>], offset: u64, depth: usize) -> (Trut
     }
 }
 
-/// Fills `buffer`, which is in one sector, with what is at `offset` of the disk, if that
-/// is known, or says whether it is corrupt.
+/// Fills `buffer`, at most one sector, with the content at `offset` of the disk if that is known;
+/// an error says that it is corrupt.
 pub fn read<S: Storage>(
     images: &[Image<S>],
     buffer: &mut [u8],
@@ -186,14 +189,14 @@ pub fn read<S: Storage>(
     }
 }
 
-/// A cluster that is compressed as `compression` says, but takes more room than before.
+/// Returns a cluster in the format of compression type `compression`, but not compressed.
 pub fn stored(compression: u8, cluster: &[u8]) -> Option<Vec<u8>> {
     let start = stored_start(compression, cluster.len() as u64)?;
     Some([&start, cluster].concat())
 }
 
-/// What is in front of the content: one stored block of deflate (RFC 1951, 3.2.4) or a frame
-/// of zstd with one raw block (RFC 8878, 3.1.1).
+/// Returns the bytes in front of the content, for one stored block of deflate (RFC 1951, 3.2.4) or
+/// a frame of zstd with one raw block (RFC 8878, 3.1.1).
 fn stored_start(compression: u8, cluster_size: u64) -> Option<Vec<u8>> {
     let size = u16::try_from(cluster_size).ok()?;
     let (one, other) = (size.to_le_bytes(), (!size).to_le_bytes());

@@ -1,11 +1,11 @@
-//! What must hold for any bytes: the fuzzers look for some for which it does not.
-#![allow(dead_code)] // each fuzz target needs one of them
+//! What must hold for any bytes. The fuzzers look for bytes for which it does not.
+#![allow(dead_code)] // each fuzz target uses one of them
 
 use std::io::Cursor;
 
 use qcow2_overlay::{Bitmap, Header, Layout, OptionList, Snapshot};
 
-/// Bytes are refused, or are a header that can be written and is then read the same.
+/// Checks that bytes are refused, or are a header that can be written and parsed again.
 pub fn header(bytes: &[u8]) {
     let Ok(header) = Header::parse(bytes) else {
         return;
@@ -13,13 +13,13 @@ pub fn header(bytes: &[u8]) {
     let _ = header.check_file_length(bytes.len() as u64);
     let _ = header.stamps();
     let written = header.encode();
-    // An old header of 104 bytes grows by 8, for which there may be no room.
+    // An old header of 104 bytes grows by 8 bytes, and there may be no room for them.
     if written.len() as u64 <= header.cluster_size() {
         assert_eq!(Header::parse(&written), Ok(header));
     }
 }
 
-/// The tables that a header refers to are refused, or are within the file.
+/// Checks that the tables that a header refers to are refused, or are within the file.
 pub fn tables(image: &[u8]) {
     let mut reader = Cursor::new(image);
     let Ok(header) = Header::read(&mut reader) else {
@@ -36,8 +36,8 @@ pub fn tables(image: &[u8]) {
     }
 }
 
-/// A list of options is refused, or gives an image whose header says the same, whose
-/// parts are in order and whose length is that of the last of them.
+/// Checks that a list of options is refused, or gives an image whose header can be parsed, and
+/// whose parts are in order and within the file.
 pub fn options(list: &[u8]) {
     let mut options = OptionList::default();
     if options.add(list).is_err() {

@@ -1,18 +1,19 @@
-//! What must hold for the reader of guest data, whatever the images are.
-#![allow(dead_code)] // each fuzz target needs some of it
+//! What must hold for the reader of guest data, for any images.
+#![allow(dead_code)] // no fuzz target uses everything
 
 use qcow2_overlay::{Content, DiskReader, Header, Storage, SECTOR};
 
 use crate::model::{find, read, Image, Truth};
 
-/// Extents that are looked at, so that no input takes long.
+/// How many extents are checked, so that no input takes long.
 const MAX_EXTENTS: usize = 10;
-/// Sectors of an extent that are looked at.
+/// How many sectors of an extent are checked.
 const SAMPLES: u64 = 4;
-/// Bytes read around the end of an extent.
+/// How many bytes are read around the end of an extent.
 const AROUND: u64 = 700;
 
-/// Two bytes say how long the first image is; a second one, if there is more, backs it.
+/// Checks the reader with any bytes: two are the length of the first image, and the rest, if any,
+/// backs it.
 pub fn reader(bytes: &[u8]) {
     let Some((length, bytes)) = bytes.split_first_chunk() else {
         return;
@@ -29,8 +30,8 @@ pub fn reader(bytes: &[u8]) {
     }
 }
 
-/// Checks what the reader says of `images`, the topmost first, from the start of the disk on
-/// and from each of `starts` on, against the [model](crate::model).
+/// Compares the reader of `images`, the topmost first, with the [model](crate::model), from the
+/// start of the disk and from each of `starts` on.
 pub fn check<S: Storage + Clone>(images: &[Image<S>], starts: &[u64]) {
     let pairs = images
         .iter()
@@ -64,6 +65,7 @@ pub fn check<S: Storage + Clone>(images: &[Image<S>], starts: &[u64]) {
     }
 }
 
+/// Returns whether the reader must refuse an image.
 fn is_refused<S: Storage>(image: &Image<S>) -> bool {
     image.header.as_ref().is_some_and(|header| {
         header.encryption != 0
@@ -72,7 +74,7 @@ fn is_refused<S: Storage>(image: &Image<S>) -> bool {
     })
 }
 
-/// Checks the extent at `offset`; returns its length, or how far to go on behind an error.
+/// Checks the extent at `offset`, and returns its length or, if it is an error, how far to skip.
 fn extent<S: Storage>(disk: &DiskReader<S>, images: &[Image<S>], offset: u64, depth: usize) -> u64 {
     let (truth, _) = find(images, offset, depth);
     let extent = match disk.extent(offset, depth) {
@@ -111,7 +113,7 @@ fn extent<S: Storage>(disk: &DiskReader<S>, images: &[Image<S>], offset: u64, de
     extent.length
 }
 
-/// Checks what is read from `start` on, at once and in two parts.
+/// Checks what the reader reads from `start` on, at once and in two parts.
 pub fn content<S: Storage>(disk: &DiskReader<S>, images: &[Image<S>], start: u64, length: u64) {
     let end = (start + length).min(disk.virtual_size());
     let start = start.min(end);

@@ -1,21 +1,21 @@
-//! Images from a few bytes: what a fuzzer changes is then an entry of a table, not a byte of
-//! a header that is refused, and no image has to be filled.
-#![allow(dead_code)] // each fuzz target needs some of it
+//! Images made from a few bytes. A fuzzer then changes an entry of a table, not a byte of a header
+//! that is refused, and need not supply the data.
+#![allow(dead_code)] // no fuzz target uses everything
 
 use qcow2_overlay::{Header, Version, SECTOR};
 
 use crate::model::{stored, Image};
 use crate::sparse::{Part, Sparse};
 
-/// Clusters of a file from the first L2 table on.
+/// How many clusters a file has from the first L2 table on.
 const CLUSTERS: u64 = 64;
-/// As many of them can be L2 tables.
+/// How many of them can be L2 tables.
 const TABLES: u64 = 4;
 const SIZES: [u64; 4] = [SECTOR, 8 * SECTOR, 1 << 17, 1 << 26];
-/// Few large ones: entries are read 4 KiB at a time, and with subclusters that takes long.
+/// Few are large: the reader reads 4 KiB of entries at a time, which takes long with subclusters.
 const CLUSTER_BITS: [u32; 12] = [9, 9, 9, 9, 9, 9, 9, 10, 12, 14, 14, 21];
 
-/// The bytes of a recipe; zeros behind the last.
+/// The bytes of a recipe, followed by zeros.
 pub struct Recipe<'a>(pub &'a [u8]);
 
 impl Recipe<'_> {
@@ -36,8 +36,8 @@ impl Recipe<'_> {
     }
 }
 
-/// The images of a chain, the topmost first, of at most `most` bytes each, and where on the
-/// disk something begins.
+/// Returns the images of a chain, the topmost first, of at most `most` bytes each, and offsets on
+/// the disk at which L2 tables begin and runs of clusters end.
 pub fn chain(recipe: &mut Recipe, most: u64) -> (Vec<Image<Sparse>>, Vec<u64>) {
     let (mut images, mut starts) = (Vec::new(), Vec::new());
     let kinds = recipe.byte();
@@ -118,8 +118,8 @@ fn qcow2(recipe: &mut Recipe, most: u64, starts: &mut Vec<u64>) -> Option<Image<
         }
         let offset = match step / 4 {
             0..48 => first + number * cluster_size,
-            // Beside its place, in front of the data, behind the end, where the L1 table is,
-            // where the one before is.
+            // Unaligned, at any cluster, at the end of the file, over the L1 table, over the
+            // first L2 table.
             48 => first + number * cluster_size + 512,
             49 => recipe.number::<1>() * cluster_size,
             50 => length.next_multiple_of(cluster_size) - cluster_size,
@@ -148,17 +148,17 @@ fn qcow2(recipe: &mut Recipe, most: u64, starts: &mut Vec<u64>) -> Option<Image<
     })
 }
 
-/// What of a qcow2 image is being made.
+/// A qcow2 image that is being made.
 struct File<'a> {
     header: &'a Header,
-    /// Where the first L2 table can be.
+    /// The offset of the first L2 table.
     first: u64,
     entry_size: u64,
     parts: Vec<Part>,
 }
 
 impl File<'_> {
-    /// Puts an L2 table at `offset`, for the disk from `guest` on.
+    /// Adds an L2 table at `offset` of the file, for the disk from `guest` on.
     fn table(&mut self, recipe: &mut Recipe, offset: u64, guest: u64, starts: &mut Vec<u64>) {
         let cluster_size = self.header.cluster_size();
         let entries = cluster_size / self.entry_size;
@@ -197,7 +197,7 @@ impl File<'_> {
                 table.resize(at, 0);
                 table.extend(entry.to_be_bytes());
                 if self.entry_size == 16 {
-                    // Without a cluster there can be zeros only; one kind has it wrong.
+                    // Without a cluster, subclusters can only be zeros. Kind 1 breaks that rule.
                     let is_nowhere = kind == 0;
                     table.extend((bitmap & if is_nowhere { !0 << 32 } else { !0 }).to_be_bytes());
                 }
@@ -214,7 +214,7 @@ impl File<'_> {
         });
     }
 
-    /// The entry of a compressed cluster near `start`, where a small one is put too.
+    /// Returns the entry of a compressed cluster near `start`, and adds the data of a small one.
     fn compressed(&mut self, start: u64, place: u64, content: u64) -> u64 {
         let cluster_size = self.header.cluster_size();
         let start = start + place * 7;
@@ -236,7 +236,7 @@ impl File<'_> {
     }
 }
 
-/// The second half of an extended entry: zeros and, in the lower half, what is allocated.
+/// Returns the bitmap of an extended entry: zeros in the upper half, allocated in the lower half.
 fn bitmap(recipe: &mut Recipe) -> u64 {
     let kind = recipe.byte();
     let ones = |count: u8| (1u64 << (count % 33)) - 1;

@@ -1,20 +1,20 @@
-//! Files in memory of which only the parts that matter take space.
-#![allow(dead_code)] // each fuzz target needs some of it
+//! Files in memory that store only the parts that matter.
+#![allow(dead_code)] // no fuzz target uses everything
 
 use std::sync::Arc;
 
 use qcow2_overlay::{Storage, SECTOR};
 
-/// A file, which can be cloned at no cost.
+/// A file that is cheap to clone.
 #[derive(Clone)]
 pub struct Sparse {
-    /// The later is in front of the earlier.
+    /// A later part hides the earlier ones.
     parts: Arc<Vec<Part>>,
     length: u64,
     fill: u8,
 }
 
-/// Bytes of a file, and zeros behind them.
+/// A part of a file: `bytes`, then zeros.
 pub struct Part {
     pub start: u64,
     pub length: u64,
@@ -22,8 +22,8 @@ pub struct Part {
 }
 
 impl Sparse {
-    /// A file of `length` bytes. Where there is no part each sector has another content,
-    /// unless `fill` is even: then there are three, one of them zeros.
+    /// Returns a file of `length` bytes. Outside the parts each sector has its own content if
+    /// `fill` is odd, else one of three contents, one of which is zeros.
     pub fn new(parts: Vec<Part>, length: u64, fill: u8) -> Self {
         Sparse {
             parts: Arc::new(parts),
@@ -32,6 +32,7 @@ impl Sparse {
         }
     }
 
+    /// Returns a file with this content.
     pub fn of(bytes: Vec<u8>) -> Self {
         let length = bytes.len() as u64;
         let parts = vec![Part {
@@ -42,7 +43,7 @@ impl Sparse {
         Sparse::new(parts, length, 0)
     }
 
-    /// The word at `offset`, a multiple of 8, where there is no part.
+    /// Returns the word at `offset`, a multiple of 8, outside the parts.
     fn word(&self, offset: u64) -> u64 {
         let sector = (offset / SECTOR + u64::from(self.fill)) << 32;
         let kind = match self.fill % 2 {
