@@ -1,4 +1,4 @@
-"""Compares two runs of QEMU's own tests, and what was recorded of ours; see `run`."""
+"""Compares two runs of QEMU's own tests, and reports what qemu_img.py recorded: see `run`."""
 
 import collections
 import json
@@ -12,12 +12,12 @@ KNOWN = [line.split("\t") for line in lines if line and not line.startswith("#")
 
 
 def reason(kind, text):
-    """Why this difference is there, if that is known."""
+    """Returns the reason for a difference, or None if it is not known."""
     return next((why for k, pattern, why in KNOWN if k == kind and re.search(pattern, text)), None)
 
 
 def results(name):
-    """The result of each test: ok, not ok, or skipped."""
+    """Returns the result of each test: ok, not ok or skipped."""
     found = {}
     for line in (work / f"{name}.tap").read_text(errors="replace").splitlines():
         if match := re.match(r"(ok|not ok) \S+ (\S+)( # SKIP)?", line):

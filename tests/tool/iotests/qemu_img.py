@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Stands in for qemu-img in QEMU's own tests.
 
-What `create` makes is replaced by what our tool makes of the same arguments, and what `info`
-says is compared with what our tool says. All else is the real one's, and so is everything
-that is printed. One line of JSON for each comparison goes to the file $RECORD.
+Replaces each image that `create` makes with the one that our tool makes from the same arguments,
+and compares what `info` prints with what our tool prints. All other commands, and all output, are
+those of the real qemu-img. Writes a line of JSON for each comparison to the file $RECORD.
 """
 
 import filecmp
@@ -14,19 +14,19 @@ import subprocess
 import sys
 
 REAL = "/usr/bin/qemu-img"
-# What the tool has options for. Of other images it makes none.
+# The options that the tool has. With any other, the image stays that of the real qemu-img.
 OPTIONS = {"backing_file", "backing_fmt", "cluster_size", "compat", "extended_l2", "lazy_refcounts"}
 OPTIONS |= {"refcount_bits", "size"}
 
 
 def qemu_img(*arguments, run=subprocess.run, **options):
-    """Calls the real one, which names itself in messages."""
+    """Calls the real qemu-img under its own name, which it prints in messages."""
     return run(["qemu-img", *arguments], executable=REAL, **options)
 
 
 def record(kind, result, **details):
     line = json.dumps({"kind": kind, "result": result, "arguments": sys.argv[2:], **details})
-    # Short enough to be written at once, also by two of us.
+    # A line is short enough for one write, so that two processes can append at once.
     with open(os.environ["RECORD"], "a", encoding="utf-8") as file:
         file.write(line + "\n")
 
@@ -42,13 +42,13 @@ def tool(*arguments):
 
 
 def keys(options):
-    """The names of the options in the values of -o."""
+    """Returns the names of the options in the values of -o."""
     pairs = ",".join(options).replace(",,", "").split(",")
     return {pair.partition("=")[0].removeprefix("no") for pair in pairs if pair}
 
 
 def is_file(name, status):
-    """Whether `name` is the path of a regular file, and not the address of a protocol."""
+    """Returns whether `name` is the path of a regular file, not the address of a protocol."""
     if ":" in name.partition("/")[0] or os.path.islink(name):
         return False
     return os.path.isfile(name) or (status != 0 and not os.path.exists(name))
@@ -118,7 +118,7 @@ def info(arguments):
 
 
 def difference(is_json, ours, theirs):
-    """The first thing of `theirs` that is another in `ours`, or None."""
+    """Returns the first difference between `ours` and `theirs`, or None."""
     if not is_json:
         pairs = zip(theirs.splitlines() + [""], ours.splitlines() + [""], strict=False)
         return next((f"{their!r}, ours {our!r}" for their, our in pairs if their != our), None)

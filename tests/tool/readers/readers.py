@@ -1,4 +1,4 @@
-"""Compares what readers read of our images with what they read of QEMU's; see `run`."""
+"""Compares what other readers read from our images and from QEMU's: see `run`."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ OPTIONS = [
     "cluster_size=4096,lazy_refcounts=on,refcount_bits=1",
     "cluster_size=2M,extended_l2=on,refcount_bits=64",
 ]
-# All options on a raw base, some on others.
+# All options with a raw base, some with other bases or none.
 KINDS = [("on raw", "base.img", options) for options in OPTIONS]
 KINDS += [("on qcow2", "base.qcow2", options) for options in OPTIONS[:4]]
 KINDS += [("on a shorter one", "short.img", options) for options in OPTIONS[:4]]
@@ -40,7 +40,7 @@ def output(*command):
 
 
 def qemu_img(image):
-    """The reference: QEMU itself."""
+    """Returns the reference, what QEMU itself reads."""
     run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", image, "flat.img")
     return Path("flat.img").read_bytes()
 
@@ -81,15 +81,15 @@ def seven_zip(image):
 
 
 def attempt(reader, image):
-    """What `reader` reads, and its message if that is none."""
+    """Returns what `reader` reads, or None and its message."""
     try:
         return reader(image), None
-    except Exception as error:  # whatever a reader has
+    except Exception as error:  # readers raise all kinds
         return None, " ".join(f"{type(error).__name__}: {error}".replace(image, "IMAGE").split())
 
 
 def images():
-    """Makes each kind of image twice; gives its name, and what is on it."""
+    """Makes each kind of image, ours and QEMU's, fresh and then written to; yields its name."""
     for start, base, options in KINDS:
         for image, program in [("ours", TOOL), ("theirs", "qemu-img")]:
             Path(image).unlink(missing_ok=True)

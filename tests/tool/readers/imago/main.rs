@@ -1,4 +1,4 @@
-//! Writes what is on the disk in a qcow2 image, read by imago, to standard output.
+//! Writes the content of a qcow2 image, as imago reads it, to standard output.
 
 use std::io::{self, Write};
 
