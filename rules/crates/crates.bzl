@@ -1,18 +1,18 @@
 """The crates of Cargo.lock as a repository, fetched by Cargo itself.
 
-Cargo brings what it always brings: the registry and the credentials of the user's
-own configuration, and the checksums of `Cargo.lock`. So this module names no
-download address, and its users need no cargo-bazel. The BUILD files come from
-`build_files`, where the script `update` puts them.
+Cargo uses the registry and the credentials of the user's own configuration, and checks
+the checksums in `Cargo.lock`. So this module contains no download address, and its users
+do not need cargo-bazel. The BUILD files come from `build_files`, where the script `update`
+writes them.
 """
 
 _BUILD_FILE_PREFIX = "BUILD."
 _BUILD_FILE_SUFFIX = ".bazel"
 
-# The first Cargo that compiles with the rust-version of Cargo.toml.
+# The rust-version of Cargo.toml.
 _MINIMUM_CARGO = (1, 89)
 
-# Fetched only where PATH has no cargo: rules_rust downloads it.
+# Fetched, by rules_rust, only if PATH has no such Cargo.
 _HOST_CARGO = Label("@rust_host_tools//:bin/cargo")
 
 def _find_cargo(repository_ctx):
@@ -27,12 +27,12 @@ def _find_cargo(repository_ctx):
     return repository_ctx.path(_HOST_CARGO)
 
 def _vendor(repository_ctx):
-    """Lets Cargo write the sources of each crate to a directory of its own."""
+    """Has Cargo write the sources of each crate to a directory of its own."""
     manifest = "manifest/Cargo.toml"
     repository_ctx.file(manifest, repository_ctx.read(repository_ctx.attr.manifest))
     repository_ctx.file("manifest/Cargo.lock", repository_ctx.read(repository_ctx.attr.lockfile))
 
-    # Cargo wants the sources a manifest names to exist.
+    # Cargo requires the source files of a manifest to exist.
     repository_ctx.file("manifest/src/lib.rs", "")
     repository_ctx.file("manifest/src/main.rs", "")
     cargo = _find_cargo(repository_ctx)
@@ -76,7 +76,7 @@ crates = repository_rule(
     doc = "The crates of a Cargo.lock, each as `//:NAME`.",
     attrs = {
         "build_files": attr.label(
-            doc = "A file beside the files `BUILD.<crate>-<version>.bazel`.",
+            doc = "A file in the directory of the files `BUILD.<crate>-<version>.bazel`.",
             mandatory = True,
         ),
         "lockfile": attr.label(doc = "The `Cargo.lock`.", mandatory = True),

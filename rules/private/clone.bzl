@@ -1,4 +1,4 @@
-"""The rule of `<name>.clone`, which `bazel run` starts to write a private disk."""
+"""The rule for `<name>.clone`, which writes a private disk when it is run."""
 
 load(":providers.bzl", "Qcow2Info")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool")
@@ -8,8 +8,8 @@ visibility("//rules/private")
 def _qcow2_clone_impl(ctx):
     info = ctx.attr.image[Qcow2Info]
 
-    # It runs on the machine that builds, whatever the target platform is. The tool finds the
-    # image beside this link.
+    # `bazel run` runs this on the machine that builds, whatever the target platform is. The
+    # tool finds the image beside this link.
     executable = link_to_tool(ctx, ctx.toolchains[TOOLCHAIN_TYPE].exec_tool.executable)
     return [
         DefaultInfo(
@@ -21,7 +21,7 @@ def _qcow2_clone_impl(ctx):
 
 qcow2_clone = rule(
     implementation = _qcow2_clone_impl,
-    doc = "Writes a writable disk like an image of the same package.",
+    doc = "Writes a private writable disk that is like an image of the same package.",
     attrs = {
         "image": attr.label(
             doc = "The image.",

@@ -29,10 +29,10 @@ def convert_image(ctx, source):
     args.add("-o", option_list(options | size))
     file, chain = source.file, source.chain
     if source.is_last:
-        # A backing file of its own could exist, but would not be an input.
+        # No backing file is declared. If the source has one, it is not an input.
         args.add("--standalone")
     else:
-        # The tool follows relative names from file to file.
+        # The tool follows the relative names of the backing files.
         file, chain = place_beside(ctx, "src", file, chain)
     args.add(file)
     args.add(image)
@@ -44,7 +44,7 @@ def convert_image(ctx, source):
         outputs = [image],
         mnemonic = "Qcow2Convert",
         progress_message = "Converting to qcow2 image %{output}",
-        # The files of a chain have one root, and keep their relative places in any other.
+        # All files of a chain have the same root, so path mapping keeps their relative paths.
         execution_requirements = {"supports-path-mapping": ""},
         toolchain = TOOLCHAIN_TYPE,
     )

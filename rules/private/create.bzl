@@ -1,7 +1,7 @@
 """The action that writes an image without data: a blank disk, or an overlay."""
 
 load(":options.bzl", "image_options", "option_list")
-load(":place.bzl", "place_beside", "relative_path")
+load(":place.bzl", "add_backing")
 load(":provide.bzl", "image_providers")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
@@ -26,20 +26,12 @@ def create_image(ctx, *, size, base = None):
     args.add("-q")
     args.add("-o", option_list(options))
     inputs = []
-    backing, beneath = None, depset()
+    backing, backing_chain = None, depset()
     if base:
-        backing, beneath = place_beside(ctx, "backing", base.file, base.chain)
-        args.add("-b", relative_path(backing.short_path, image.short_path))
-        if base.format:
-            args.add("-F", base.format)
-        if size == None or not base.format:
-            args.add("--probe", backing)
-            if base.is_last:
-                args.add("--standalone")
+        is_read = size == None or not base.format
+        backing, backing_chain = add_backing(ctx, args, image, base, is_read = is_read)
+        if is_read:
             inputs.append(backing)
-        else:
-            # It is not an input. Each test opens it, and reports a wrong declaration.
-            args.add("-u")
     args.add(image)
     if size != None:
         args.add(str(size))
@@ -57,7 +49,7 @@ def create_image(ctx, *, size, base = None):
     return image_providers(
         ctx,
         backing = backing,
-        beneath = beneath,
+        backing_chain = backing_chain,
         image = image,
         options = options,
         size = size,

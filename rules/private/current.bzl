@@ -1,4 +1,4 @@
-"""The tool of the toolchain as targets: to run, and for rules without toolchains of their own."""
+"""The tool of the toolchain as targets: an executable, and a Make variable for genrules."""
 
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool", "target_tool")
 
@@ -19,7 +19,7 @@ def _current_qcow2_toolchain_impl(ctx):
     toolchain = ctx.toolchains[TOOLCHAIN_TYPE]
     tool = toolchain.exec_tool.executable
 
-    # A shell looks for a name without a slash in PATH.
+    # A shell looks up a name without a slash in PATH.
     command = tool.path if "/" in tool.path else "./" + tool.path
     return [
         DefaultInfo(files = depset([tool])),
@@ -29,6 +29,6 @@ def _current_qcow2_toolchain_impl(ctx):
 
 current_qcow2_toolchain = rule(
     implementation = _current_qcow2_toolchain_impl,
-    doc = "The tool for build actions: `$(QCOW2_OVERLAY)` of a genrule that has this in `toolchains` and `tools`.",
+    doc = "The tool for build actions: `$(QCOW2_OVERLAY)` in a genrule that has this target in `toolchains` and `tools`.",
     toolchains = [TOOLCHAIN_TYPE],
 )

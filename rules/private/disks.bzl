@@ -1,4 +1,4 @@
-"""The attribute `disks` of a rule that runs something with fresh disks."""
+"""The attribute `disks` of `qcow2_test`."""
 
 load(":errors.bzl", "macro_error", "rule_error", "shown")
 load(":providers.bzl", "Qcow2Info")
@@ -7,18 +7,18 @@ visibility("//rules/private")
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-# QEMU allows so many bytes in the name of a node.
+# The longest node name that QEMU accepts, in bytes (BlockDriverState.node_name).
 _LONGEST_NAME = 31
 
-# What Bazel sets for every test.
+# Variables that Bazel sets for every test.
 _RESERVED = ["HOME", "LOGNAME", "PATH", "PWD", "SHLVL", "TMPDIR", "TZ", "USER"]
 _RESERVED_STARTS = ["BAZEL_", "QCOW2_OVERLAY_", "RUNFILES_", "TEST_"]
 
 def labels_of_disks(rule, name, disks):
-    """Checks the attribute in a macro, where a mistake has the words of the BUILD file still.
+    """Checks the attribute in the macro, where messages can still quote the BUILD file.
 
-    Bazel takes `select()` around a dictionary, but not within one: there it becomes an
-    alias.
+    Bazel accepts a `select()` in place of a dictionary, but not as a value in one. Such a
+    value becomes an alias.
 
     Args:
       rule: the name of the macro.
@@ -57,13 +57,13 @@ def labels_of_disks(rule, name, disks):
     return labels
 
 def images_of_disks(ctx):
-    """The images of the attribute, after checking it.
+    """Checks the attribute and returns its images.
 
     Args:
       ctx: the context of a rule with an attribute `disks`.
 
     Returns:
-      A dict of Qcow2Info by the names of the disks.
+      A dict from names of disks to Qcow2Info.
     """
     if not ctx.attr.disks:
         rule_error(ctx, "disks", "it is empty: give at least one disk, as in {\"NODE1\": \":node\"}")
@@ -92,4 +92,4 @@ def _image(ctx, name, target):
         shown(target.label),
         repr(shown(target.label)),
     ))
-    return None  # for the linter: the line above fails
+    return None  # not reached: for the linter

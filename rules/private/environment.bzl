@@ -11,13 +11,13 @@ ExecutableEnvironmentInfo = provider(
 )
 
 def expanded(ctx, environment, targets):
-    """An environment whose values are written as in a rule's attribute `env`.
+    """Expands the labels in the values of an attribute `env`.
 
     Args:
       ctx: the context of a rule or an aspect.
-      environment: dict of string to string.
-      targets: what `$(rootpath)` and the like may name. `$(location)` means
-        `$(rootpath)`: paths in the build are not valid in a test.
+      environment: dict of string to string: the attribute.
+      targets: the targets that `$(rootpath)` and the like may name. `$(location)` means
+        `$(rootpath)`, because exec paths are not valid in a test.
 
     Returns:
       The environment to set.

@@ -3,18 +3,18 @@
 visibility("//rules/private")
 
 def shown(label):
-    """A label as a user of the main repository writes it.
+    """Formats a label as a BUILD file of the main repository would have it.
 
     Args:
       label: a Label.
 
     Returns:
-      Its text, without `@@` where it is of the main repository.
+      Its text, without `@@` if it is in the main repository.
     """
     return str(label).removeprefix("@@") if not label.repo_name else str(label)
 
 def rule_error(ctx, attribute, problem):
-    """Fails with one line that names rule, target and attribute.
+    """Fails with one line that names the rule, the target and the attribute.
 
     Args:
       ctx: the context of the rule.

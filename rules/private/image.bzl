@@ -27,12 +27,12 @@ qcow2_image = rule(
     doc = "A disk in one file: see the macro of this name.",
     attrs = OPTION_ATTRS | {
         "src": attr.label(
-            doc = "The image whose content the disk has: one file, raw or qcow2, or a target with `Qcow2Info`. Default: a blank disk.",
+            doc = "The image to take the content from: one file, raw or qcow2, or a target with `Qcow2Info`. Default: none, for a blank disk.",
             allow_files = True,
         ),
         "src_format": FORMAT_ATTR,
         "virtual_size": attr.string(
-            doc = "Size of the disk: bytes, or a number with a suffix; at least that of `src`, which is the default.",
+            doc = "Size of the disk: bytes, or a number with a suffix. Default: the size of `src`, which is also the minimum.",
         ),
         "_rule": attr.string(default = "qcow2_image"),
     },

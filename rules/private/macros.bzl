@@ -1,8 +1,8 @@
 """The public macros of images.
 
-Bazel takes a string attribute called `size`, on any rule, for a test's size, and refuses
-what is not `small`, `medium`, `large` or `enormous`. So the rules call it `virtual_size`,
-and the macros check it, so that no message names that.
+Bazel treats a string attribute called `size`, on any rule, as the size of a test, and accepts
+only `small`, `medium`, `large` and `enormous`. The rules therefore call theirs `virtual_size`.
+The macros check it first, so that no message mentions that name.
 """
 
 load(":clone.bzl", "qcow2_clone")
@@ -13,7 +13,7 @@ load(":provision.bzl", _qcow2_provision = "qcow2_provision")
 
 visibility("//rules")
 
-# Attributes of the image that `<name>.clone` has too.
+# Attributes that `<name>.clone` copies from the image.
 _CLONE_ATTRS = ["target_compatible_with", "testonly", "visibility"]
 
 def _check_size(rule, name, size):
@@ -56,14 +56,14 @@ def qcow2_image(
     )
     ```
 
-    A raw image costs a build all its bytes: sparseness is not preserved, and Bazel hashes
-    and stores holes and zeros like data. An image with `src` has only the data, and targets
-    that use it do not need the source. If `src` is an overlay, its whole chain becomes one
-    file. The bytes depend only on the content and the options, not on the format and the
-    layout of `src`.
+    A raw image costs a build its full size: Bazel does not preserve sparseness, and hashes
+    and stores holes and zeros like data. An image with `src` contains only the data, and
+    targets that use it do not need the source. If `src` is an overlay, its whole chain
+    becomes one file. The bytes depend only on the content and the options, not on the format
+    and the layout of `src`.
 
     The build that converts the image still hashes and stores the source once. If you make
-    the raw image yourself, convert it in the same genrule, so that it never is an output:
+    the raw image yourself, convert it in the same genrule, so that it is never an output:
 
     ```starlark
     genrule(
@@ -81,22 +81,22 @@ def qcow2_image(
     A program that prints the image needs no temporary file:
     `zstd -dc $< | $(QCOW2_OVERLAY) convert -q -f raw - $@`.
 
-    `bazel run //pkg:scratch.clone -- PATH` writes a writable disk with this content to PATH.
+    `bazel run //pkg:scratch.clone -- PATH` creates a writable disk with this content at PATH.
 
     Args:
       name: The target's name.
       size: Size of the disk: bytes, or a number with a suffix K, M, G, T, P, E
-        (powers of 1024). Rounded up to 512 bytes. Required without `src`; with it, at
-        least that of `src`, which is the default.
-      src: The image whose content the disk has: one file, raw or qcow2, or a target with
-        `Qcow2Info`, such as an overlay. Default: the disk is blank.
+        (powers of 1024). Rounded up to a multiple of 512 bytes. Required without `src`.
+        Default with `src`: the size of `src`, which is also the minimum.
+      src: The image to take the content from: one file, raw or qcow2, or a target with
+        `Qcow2Info`, such as an overlay. Default: none, for a blank disk.
       src_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else detected from the
         content.
-      cluster_size: Bytes in a cluster, the unit of allocation: a power of two from
+      cluster_size: Size of a cluster, the unit of allocation, in bytes: a power of two from
         `"512"` to `"2M"`.
       compat: Version of the format: `"1.1"` is version 3, `"0.10"` is version 2.
-      extended_l2: Splits clusters into 32 subclusters, which copies less on small
-        writes. Needs `compat` 1.1 and clusters of at least 16K.
+      extended_l2: Splits each cluster into 32 subclusters, so that small writes copy
+        less. Needs `compat` 1.1 and clusters of at least 16K.
       lazy_refcounts: Lets QEMU postpone refcount updates. Needs `compat` 1.1.
       **kwargs: Attributes common to all rules, such as `tags` and `visibility`.
     """
@@ -125,10 +125,10 @@ def qcow2_overlay(
         extended_l2 = False,
         lazy_refcounts = False,
         **kwargs):
-    """A writable disk that is backed by an image, `<name>.qcow2`.
+    """A writable disk, `<name>.qcow2`, that is backed by an image.
 
-    Reads of what was never written go to the image. Writes go to the overlay, which takes
-    a few kilobytes at first.
+    Writes go to the overlay, which takes a few kilobytes at first. Reads of data that was
+    never written go to the image.
 
     ```starlark
     load("@rules_qcow2//rules:defs.bzl", "qcow2_overlay")
@@ -140,9 +140,9 @@ def qcow2_overlay(
     )
     ```
 
-    The target is one file: `$(location :node)` is its path, and its runfiles have the whole
-    chain. A test can open it read-only, or with QEMU's `snapshot=on`; to write, use
-    `qcow2_test`. `bazel run //pkg:node.clone -- PATH` writes a private writable disk to PATH.
+    The target is one file: `$(location :node)` is its path, and its runfiles contain the
+    whole chain. A test can open it read-only, or with QEMU's `snapshot=on`; to write, use
+    `qcow2_test`. `bazel run //pkg:node.clone -- PATH` creates a private writable disk at PATH.
 
     If both `size` and the format of the base are known, the base is not read, and is not
     an input of the action. Each test and each `.clone` opens the base and checks both.
@@ -151,12 +151,12 @@ def qcow2_overlay(
       name: The target's name.
       backing: The base: one file, raw or qcow2, or a target with `Qcow2Info`, such as
         another overlay.
-      size: Size of the disk, as in `qcow2_image`. At least that of the base, which is
-        the default.
+      size: Size of the disk, as in `qcow2_image`. Default: the size of the base, which is
+        also the minimum.
       backing_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else detected from
         the content.
       cluster_size: As in `qcow2_image`.
-      compat: As in `qcow2_image`. In `"0.10"` a guest's discard leaves stale data.
+      compat: As in `qcow2_image`. With `"0.10"`, discarded blocks do not read as zeros.
       extended_l2: As in `qcow2_image`.
       lazy_refcounts: As in `qcow2_image`.
       **kwargs: Attributes common to all rules, such as `tags` and `visibility`.
@@ -205,35 +205,36 @@ def qcow2_provision(
     )
     ```
 
-    The action makes an empty overlay of `backing`, runs `tool`, and keeps what the tool
-    wrote to the disk. In its environment the tool finds `DISK`, the absolute path of the
-    disk, and `DISK_BLOCKDEV`, a complete value for QEMU's `-blockdev`. It boots a virtual
-    machine on the disk, or writes to it in another way. When it ends, nothing that it started
-    may still have the disk open. If the tool fails, the build fails with its output, and
-    nothing is kept.
+    The action creates an empty overlay of `backing`, runs `tool`, and keeps what the tool
+    wrote to the disk. In the environment of the tool, `DISK` is the absolute path of the
+    disk, and `DISK_BLOCKDEV` is a complete value for QEMU's `-blockdev`. The tool boots a
+    virtual machine on the disk, or writes to it in another way. When the tool ends, no process
+    that it started may still have the disk open. If the tool fails, the build shows its output
+    and fails, and nothing is kept.
 
     The target is an image like any other. It can be the base of an overlay or of another
-    derivation, or the `src` of a `qcow2_image`, which makes one file of the chain. It holds
-    only what differs from `backing`. The bytes depend only on the content of the disk and
-    the options, not on the order of the writes. Whether a guest writes the same content each
-    time is up to the tool.
+    derived image, or the `src` of a `qcow2_image`, which merges the chain into one file. It
+    holds only what differs from `backing`. The bytes depend only on the content of the disk
+    and the options, not on the order of the writes. Whether a guest writes the same content
+    each time is up to the tool.
 
     Tags and `exec_properties` apply to the action: `tags = ["requires-kvm"]`, for example,
     or `["no-remote-cache"]`.
 
     Args:
       name: The target's name.
-      backing: The initial content of the disk: one file, raw or qcow2, or a target with
-        `Qcow2Info`. It is never written to.
+      backing: The base, with the initial content of the disk: one file, raw or qcow2, or a
+        target with `Qcow2Info`. It is never written to.
       tool: The executable that writes to the disk, built for the execution platform.
-      srcs: Files that the tool reads. An image comes with everything that backs it.
-      args: Its arguments. `$(location)`, `$(execpath)` and `$(rootpath)` of `srcs` and `outs`
-        are expanded.
-      env: Its environment, in addition to that of every action (`--action_env`); expanded
-        like `args`.
-      outs: Other files that it must write, such as the log of an installation.
-      size: Size of the disk, as in `qcow2_image`. At least that of `backing`, which is the
-        default. The tool cannot make the disk larger if its size is known before the build.
+      srcs: Files that the tool reads. An image comes with its whole backing chain.
+      args: Arguments of the tool. `$(location)`, `$(execpath)` and `$(rootpath)` of `srcs`
+        and `outs` are expanded.
+      env: Environment variables of the tool, in addition to those of every action
+        (`--action_env`); expanded like `args`.
+      outs: Other files that the tool must write, such as an installation log.
+      size: Size of the disk, as in `qcow2_image`. Default: the size of `backing`, which is
+        also the minimum. The tool cannot make the disk larger if its size is known before
+        the build.
       backing_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else detected from
         the content.
       cluster_size: As in `qcow2_image`.

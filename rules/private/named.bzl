@@ -6,14 +6,14 @@ load(":providers.bzl", "Qcow2Info")
 
 visibility("//rules/private")
 
-# Of the attribute `x_format` beside the attribute `x`.
+# For the attribute `x_format` beside the attribute `x`.
 FORMAT_ATTR = attr.string(
     doc = "`raw` or `qcow2`. Default: from `Qcow2Info`, else detected from the content.",
     values = ["", "raw", "qcow2"],
 )
 
 def named_image(ctx, attribute):
-    """The image that an attribute names, after checking it.
+    """Checks an attribute that names an image, and returns what is known of the image.
 
     Args:
       ctx: the context of a rule with `attribute`, a FORMAT_ATTR beside it, and
@@ -23,11 +23,11 @@ def named_image(ctx, attribute):
     Returns:
       A struct of
       `file`, the File;
-      `chain`, a depset of all Files it needs, itself included;
+      `chain`, a depset of all Files it needs, including itself;
       `format`, its format, or None to detect it from the content;
       `is_last`, whether no backing file is declared for it;
-      `size`, the virtual size in bytes of a disk with its content: that of the rule if it is
-      declared, else that of the image, else None.
+      `size`, the virtual size in bytes of a disk with its content: the one that the rule
+      declares, else the one of the image, else None.
     """
     info = _info(ctx, attribute)
     label = shown(getattr(ctx.attr, attribute).label)
@@ -53,7 +53,7 @@ def named_image(ctx, attribute):
     )
 
 def _info(ctx, attribute):
-    """Qcow2Info of the target, or one for its only file."""
+    """Returns the Qcow2Info of the target, or a new one for its only file."""
     target = getattr(ctx.attr, attribute)
     if Qcow2Info in target:
         info = target[Qcow2Info]

@@ -7,16 +7,16 @@ visibility("//rules/private")
 
 OPTION_ATTRS = {
     "cluster_size": attr.string(
-        doc = "Bytes in a cluster, the unit of allocation: a power of two from `512` to `2M`.",
+        doc = "Size of a cluster, the unit of allocation, in bytes: a power of two from `512` to `2M`.",
         default = "64K",
     ),
     "compat": attr.string(
-        doc = "Version of the format: `1.1` is version 3; `0.10` is version 2, in which a guest's discard leaves stale data.",
+        doc = "Version of the format: `1.1` is version 3; `0.10` is version 2, in which discarded blocks of an overlay do not read as zeros.",
         default = "1.1",
         values = ["0.10", "1.1"],
     ),
     "extended_l2": attr.bool(
-        doc = "Splits clusters into 32 subclusters; needs compat `1.1` and a cluster_size of at least `16K`.",
+        doc = "Splits each cluster into 32 subclusters; needs compat `1.1` and a cluster_size of at least `16K`.",
     ),
     "lazy_refcounts": attr.bool(
         doc = "Lets QEMU postpone refcount updates; needs compat `1.1`.",
@@ -30,7 +30,7 @@ _CLUSTER_SIZES = [1 << bits for bits in range(9, 22)]
 _L1_ENTRIES = (32 << 20) // 8
 
 def _attribute_size(ctx, attribute, text):
-    """An attribute in bytes."""
+    """Parses a size in an attribute."""
     size = parse_size(text)
     if size == None:
         rule_error(ctx, attribute, "{} is not a size: give bytes, or a number with one of the suffixes K, M, G, T, P, E".format(
@@ -39,13 +39,13 @@ def _attribute_size(ctx, attribute, text):
     return size
 
 def declared_size(ctx):
-    """The attribute `virtual_size` in bytes, `size` to the user; None if it is not set.
+    """Parses the attribute `virtual_size`, which messages call `size`.
 
     Args:
       ctx: the context of the rule.
 
     Returns:
-      The size rounded up to 512, or None.
+      The size in bytes, rounded up to a multiple of 512; None if it is not set.
     """
     if not ctx.attr.virtual_size:
         return None
@@ -55,14 +55,14 @@ def declared_size(ctx):
     return whole_sectors(size)
 
 def image_options(ctx, size):
-    """The options that the attributes of a rule ask for.
+    """Checks the attributes in OPTION_ATTRS and returns the options.
 
     Args:
       ctx: the context of the rule.
       size: virtual size in bytes, or None.
 
     Returns:
-      A dict as of `Qcow2Info.options`.
+      A dict as in `Qcow2Info.options`.
     """
     if ctx.attr.compat == "0.10":
         for option in ["extended_l2", "lazy_refcounts"]:
@@ -90,7 +90,7 @@ def image_options(ctx, size):
     return options
 
 def option_list(options):
-    """Options as the tool takes them.
+    """Formats options for the command line of the tool.
 
     Args:
       options: a dict of strings.

@@ -23,7 +23,7 @@ qcow2_overlay = rule(
         ),
         "backing_format": FORMAT_ATTR,
         "virtual_size": attr.string(
-            doc = "Size of the disk: bytes, or a number with a suffix; at least that of the base, which is the default.",
+            doc = "Size of the disk: bytes, or a number with a suffix. Default: the size of the base, which is also the minimum.",
         ),
         "_rule": attr.string(default = "qcow2_overlay"),
     },

@@ -1,44 +1,56 @@
-"""Places a chain of images where an image that is backed by it finds it.
+"""Puts a backing chain where the image that it backs finds it.
 
-An overlay stores a relative path, and Bazel shows the same files in several trees: the
-output tree, runfiles trees, the inputs of actions. The path is valid in all of them only
-for files that have the same relative place in each. These are the files generated in the
-repository and the configuration of the overlay. A source file, or a file of another
-repository or configuration, has a different place in each tree. For such a file the rule
-generates a link beside the overlay.
+An overlay stores a relative path to its backing file, and Bazel shows the same files in
+several trees: the output tree, runfiles trees, the inputs of actions. The path is valid in
+every tree only if the relative position of the two files is the same in each. This holds
+for files that are generated in the same repository and configuration. The position of a
+source file, or of a file of another repository or configuration, differs from tree to tree.
+For such a file the rule generates a link beside the overlay.
 """
 
 load(":errors.bzl", "rule_error", "shown")
 
 visibility("//rules/private")
 
-def relative_path(path, start):
-    """The relative path of the file `path` from the directory of the file `start`.
+def add_backing(ctx, args, image, base, *, is_read):
+    """Adds the backing file of a new image to the command line that creates the image.
 
     Args:
-      path: a path with slashes.
-      start: another, from the same directory.
+      ctx: the context of the rule.
+      args: Args: the command line, `create` or `provision`.
+      image: File: the new image.
+      base: what `named_image` returns for the attribute `backing`.
+      is_read: whether the action reads the backing file.
 
     Returns:
-      The path, with `..` where it goes up.
+      The backing file and its chain, as `place_beside` returns them.
     """
-    parts = path.split("/")
-    directories = start.split("/")[:-1]
-    shared = _shared([parts[:-1], directories])
-    return "/".join([".."] * (len(directories) - shared) + parts[shared:])
+    backing, chain = place_beside(ctx, "backing", base.file, base.chain)
+    args.add("-b", _relative_path(backing.short_path, image.short_path))
+    if base.format:
+        args.add("-F", base.format)
+    if is_read:
+        args.add("--probe", backing)
+        if base.is_last:
+            # The base declares no backing file. If it has one, that is not an input.
+            args.add("--standalone")
+    else:
+        # The base is not an input. Each test opens it, and reports a wrong size or format.
+        args.add("-u")
+    return backing, chain
 
 def place_beside(ctx, attribute, image, chain):
-    """Puts an image where one that is made in this package finds it.
+    """Puts an image and its chain where an image generated in this package finds them.
 
     Args:
       ctx: the context of a rule.
       attribute: the name of the attribute that names the image.
       image: File: the image.
-      chain: depset of File: all that `image` needs, itself included.
+      chain: depset of File: all files that `image` needs, including itself.
 
     Returns:
-      The place of `image` and that of the chain: these files themselves, or links to
-      them in the package that have the same places relative to each other.
+      The image and the chain: the same files, or links to them in the package that have
+      the same relative positions.
     """
     files = chain.to_list()
     if all([_is_beside(ctx, file) for file in files]):
@@ -54,8 +66,8 @@ def place_beside(ctx, attribute, image, chain):
         name = "/".join([ctx.label.name + ".base"] + place[shared:])
         links[file] = ctx.actions.declare_file(name)
 
-        # To Bazel such a link is the file itself: an action or a test that has it finds the
-        # content under its name with every strategy, and nothing is copied here.
+        # Bazel treats such a link as the file itself: actions and tests find the content
+        # under the name of the link with every strategy, and nothing is copied here.
         ctx.actions.symlink(output = links[file], target_file = file)
     return links[image], depset(links.values())
 
@@ -63,8 +75,15 @@ def _is_beside(ctx, file):
     return not file.is_source and file.root.path == ctx.bin_dir.path and \
            file.owner.repo_name == ctx.label.repo_name
 
+def _relative_path(path, start):
+    """Returns the relative path of the file `path` from the directory of the file `start`."""
+    parts = path.split("/")
+    directories = start.split("/")[:-1]
+    shared = _shared([parts[:-1], directories])
+    return "/".join([".."] * (len(directories) - shared) + parts[shared:])
+
 def _shared(paths):
-    """How many of their first parts all lists of parts share."""
+    """Returns the number of leading parts that all lists of parts have in common."""
     for index, part in enumerate(paths[0]):
         for path in paths[1:]:
             if index >= len(path) or path[index] != part:

@@ -24,7 +24,7 @@ image must then store the relative path from itself to `backing`, by `short_path
 """,
     fields = {
         "backing": "File: the backing file of `image`, if it has one.",
-        "chain": "depset of File: all files that `image` needs to open, itself included. Default: `image` only.",
+        "chain": "depset of File: all files that are needed to open `image`, including `image`. Default: only `image`.",
         "format": "string: the format of `image`, `qcow2` or `raw`; None to detect it from the content.",
         "image": "File: the image.",
         "options": "dict of string to string: the options of `image` as `qemu-img create -o` names them, such as `cluster_size` and `compat`. Default: empty, which means unknown.",

@@ -3,32 +3,25 @@
 load(":errors.bzl", "rule_error")
 load(":named.bzl", "FORMAT_ATTR", "named_image")
 load(":options.bzl", "OPTION_ATTRS", "image_options", "option_list")
-load(":place.bzl", "place_beside", "relative_path")
+load(":place.bzl", "add_backing")
 load(":provide.bzl", "image_providers")
 load(":providers.bzl", "Qcow2Info")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 visibility("//rules/private")
 
-# What the tool finds in its environment.
+# Variables that the rule sets for the tool.
 _DISK_VARIABLES = ["DISK", "DISK_BLOCKDEV"]
 
 def _qcow2_provision_impl(ctx):
     image = ctx.actions.declare_file(ctx.label.name + ".qcow2")
     base = named_image(ctx, "backing")
     options = image_options(ctx, base.size)
-    backing, beneath = place_beside(ctx, "backing", base.file, base.chain)
 
     args = ctx.actions.args()
     args.add("provision")
     args.add("-q")
-    args.add("-b", relative_path(backing.short_path, image.short_path))
-    if base.format:
-        args.add("-F", base.format)
-    args.add("--probe", backing)
-    if base.is_last:
-        # A backing file of its own could exist, but would not be an input.
-        args.add("--standalone")
+    backing, backing_chain = add_backing(ctx, args, image, base, is_read = True)
     args.add("-o", option_list(options))
     args.add(image)
     if base.size != None:
@@ -36,10 +29,10 @@ def _qcow2_provision_impl(ctx):
     args.add("--")
     tool = ctx.executable.tool
 
-    # What has no slash would be looked for in PATH.
+    # A name without a slash would be looked up in PATH.
     args.add(tool.path if "/" in tool.path else "./" + tool.path)
 
-    # As skylib's run_binary: labels are expanded, variables are not.
+    # As in skylib's run_binary, labels are expanded, Make variables are not.
     expand = lambda text: ctx.expand_location(text, ctx.attr.srcs)
     args.add_all([expand(text) for text in ctx.attr.args])
     for name in _DISK_VARIABLES:
@@ -49,7 +42,7 @@ def _qcow2_provision_impl(ctx):
     ctx.actions.run(
         executable = ctx.toolchains[TOOLCHAIN_TYPE].exec_tool,
         arguments = [args],
-        inputs = depset(ctx.files.srcs, transitive = [beneath] + [
+        inputs = depset(ctx.files.srcs, transitive = [backing_chain] + [
             src[Qcow2Info].chain
             for src in ctx.attr.srcs
             if Qcow2Info in src
@@ -59,7 +52,7 @@ def _qcow2_provision_impl(ctx):
         env = {name: expand(value) for name, value in ctx.attr.env.items()},
         mnemonic = "Qcow2Provision",
         progress_message = "Provisioning qcow2 image %{output}",
-        # When the build is interrupted, time to remove what is beside the image.
+        # If the build is interrupted, the tool has time to remove its temporary files.
         execution_requirements = {"supports-graceful-termination": ""},
         toolchain = TOOLCHAIN_TYPE,
         use_default_shell_env = True,
@@ -67,7 +60,7 @@ def _qcow2_provision_impl(ctx):
     return image_providers(
         ctx,
         backing = backing,
-        beneath = beneath,
+        backing_chain = backing_chain,
         image = image,
         options = options,
         size = base.size,
@@ -75,13 +68,13 @@ def _qcow2_provision_impl(ctx):
 
 qcow2_provision = rule(
     implementation = _qcow2_provision_impl,
-    doc = "An image with what a tool wrote to the disk: see the macro of this name.",
+    doc = "An overlay that holds what a tool wrote to the disk: see the macro of this name.",
     attrs = OPTION_ATTRS | {
         "args": attr.string_list(
             doc = "Arguments of `tool`; `$(location)` and the like are expanded.",
         ),
         "backing": attr.label(
-            doc = "The initial content of the disk: one file, raw or qcow2, or a target with `Qcow2Info`.",
+            doc = "The base, with the initial content of the disk: one file, raw or qcow2, or a target with `Qcow2Info`.",
             allow_files = True,
             mandatory = True,
         ),
@@ -90,10 +83,10 @@ qcow2_provision = rule(
             doc = "Environment of `tool`; `$(location)` and the like are expanded.",
         ),
         "outs": attr.output_list(
-            doc = "Other files that the tool writes.",
+            doc = "Other files that the tool must write.",
         ),
         "srcs": attr.label_list(
-            doc = "Files that the tool reads; an image comes with its chain.",
+            doc = "Files that the tool reads; an image comes with its whole backing chain.",
             allow_files = True,
         ),
         "tool": attr.label(
@@ -104,7 +97,7 @@ qcow2_provision = rule(
             mandatory = True,
         ),
         "virtual_size": attr.string(
-            doc = "Size of the disk: bytes, or a number with a suffix; at least that of `backing`, which is the default.",
+            doc = "Size of the disk: bytes, or a number with a suffix. Default: the size of `backing`, which is also the minimum.",
         ),
         "_rule": attr.string(default = "qcow2_provision"),
     },

@@ -16,11 +16,11 @@ _UNITS = {
 _SECTOR = 512
 
 def parse_size(text):
-    """Reads a size such as `512`, `64K` or `1.5G`.
+    """Parses a size such as `512`, `64K` or `1.5G`.
 
     Args:
-      text: digits, with a fraction if one of the suffixes K, M, G, T, P, E (powers
-        of 1024, either case) follows.
+      text: digits, and optionally a suffix K, M, G, T, P, E (powers of 1024) or B, in
+        either case. A number with a suffix other than B can have a fraction.
 
     Returns:
       The number of bytes; None if `text` is not a size.
@@ -35,7 +35,7 @@ def parse_size(text):
         if digit not in "0123456789":
             return None
 
-    # A fraction of a byte rounds to the nearest byte, as in qemu-img.
+    # A fraction of a byte is rounded to the nearest byte, as in qemu-img.
     scale = 1
     for _ in fraction.elems():
         scale *= 10
@@ -53,13 +53,13 @@ def whole_sectors(size):
     return (size + _SECTOR - 1) // _SECTOR * _SECTOR
 
 def human_size(size):
-    """A size with the largest suffix that loses nothing.
+    """Formats a size with the largest suffix that represents it exactly.
 
     Args:
       size: bytes.
 
     Returns:
-      A text that `parse_size` reads as `size`.
+      Text that `parse_size` parses as `size`.
     """
     for suffix in "EPTGMK".elems():
         if size and size % _UNITS[suffix] == 0:

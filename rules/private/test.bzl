@@ -8,7 +8,7 @@ load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool", "target_tool")
 visibility("//rules/private")
 
 def _environment(ctx):
-    """The environment of the test; a clash is an error."""
+    """Returns the environment of the test, set and inherited. A conflict is an error."""
     test = ctx.attr.test
     given = struct(environment = {}, inherited = [])
     if ExecutableEnvironmentInfo in test:
@@ -49,7 +49,7 @@ def _qcow2_test_impl(ctx):
         "keep": ctx.attr.keep_disks,
     })
 
-    # The tool is the test: it makes the disks and becomes the executable.
+    # The executable of the test is the tool, which creates the disks and becomes the command.
     executable = link_to_tool(ctx, target_tool(ctx))
 
     runfiles = ctx.runfiles(
@@ -74,9 +74,9 @@ qcow2_test = rule(
             doc = "Other files that the test needs at run time.",
             allow_files = True,
         ),
-        # The messages about disks and the test say more than Bazel's about providers.
+        # No `providers` here and in `test`: our messages say more than Bazel's.
         "disks": attr.string_keyed_label_dict(
-            doc = "Images by the names of the disks.",
+            doc = "Dictionary from names of disks to images.",
             allow_files = True,
             mandatory = True,
         ),
@@ -93,8 +93,8 @@ qcow2_test = rule(
             aspects = [executable_environment],
             mandatory = True,
         ),
-        # `bazel coverage` looks for these two. The merger is None without it, and is
-        # not fetched.
+        # `bazel coverage` looks for these two attributes. Without it, the merger is None and
+        # is not fetched.
         "_collect_cc_coverage": attr.label(
             cfg = config.exec(exec_group = "test"),
             default = "@bazel_tools//tools/test:collect_cc_coverage",

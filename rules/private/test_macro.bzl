@@ -1,4 +1,4 @@
-"""The public macro `qcow2_test`, which finds mistakes that the rule would see too late."""
+"""The public macro `qcow2_test`, which checks `disks` before Bazel converts its labels."""
 
 load(":disks.bzl", "labels_of_disks")
 load(":test.bzl", _qcow2_test = "qcow2_test")
@@ -29,21 +29,21 @@ def qcow2_test(name, test, disks, keep_disks = "never", **kwargs):
     )
     ```
 
-    For each disk the test finds two variables. `$NODE1` is the path of the disk, and
-    `$NODE1_BLOCKDEV` is a complete value for QEMU's `-blockdev` with the node name `NODE1`.
-    The disks are in `$TEST_TMPDIR`. Each has the size, options and base of its image. Build
-    outputs are never opened for writing.
+    The test gets two environment variables for each disk. `$NODE1` is the path of the disk,
+    and `$NODE1_BLOCKDEV` is a complete value for QEMU's `-blockdev` with the node name
+    `NODE1`. The disks are in `$TEST_TMPDIR`. Each has the size, options and base of its
+    image. Build outputs are never opened for writing.
 
-    The test has the executable's environment, runfiles and execution requirements, but not
-    the `args` of its rule: give them here.
+    The test has the environment, runfiles and execution requirements of the executable, but
+    not the `args` of its target: give them here.
 
     Args:
       name: The target's name.
-      test: The executable: any target that `bazel run` could run, such as a `sh_binary`,
-        or a test. Tag that `manual`, or it also runs without disks.
+      test: The executable: any target that `bazel run` can run, such as a `sh_binary` or
+        a test. Tag a test `manual`, or it also runs without disks.
       disks: Dictionary from names of disks to images: targets of `qcow2_overlay`,
         `qcow2_image` or `qcow2_provision`, or others with `Qcow2Info`. A name is a letter and
-        up to 30 letters, digits or `_`. Several disks can have the same target. The
+        up to 30 letters, digits or `_`. Several disks can have the same image. The
         dictionary and each image can be a `select()`.
       keep_disks: `"always"` or `"on_failure"` keeps the disks of a run in
         `$TEST_UNDECLARED_OUTPUTS_DIR/disks`, which Bazel puts below `bazel-testlogs`.

@@ -1,4 +1,4 @@
-"""The toolchain that brings the tool to the rules."""
+"""The toolchain that provides the tool to the rules."""
 
 visibility("//rules/...")
 
@@ -28,7 +28,7 @@ run. `target_tool.executable` is None if there is no tool for that platform.
             mandatory = True,
         ),
         "target_tool": attr.label(
-            doc = "That for the target platform, or a target without an executable. Default: `exec_tool`.",
+            doc = "The same for the target platform, or a target without an executable. Default: `exec_tool`.",
             allow_files = True,
             cfg = "target",
         ),
@@ -39,9 +39,9 @@ run. `target_tool.executable` is None if there is no tool for that platform.
 def qcow2_toolchain(name, tool, **kwargs):
     """Your own build of the tool, to register in place of the default.
 
-    By default the tool is the prebuilt one of a release, if there is one for the execution
-    platform, and is otherwise built from source with rules_rust. With this toolchain
-    registered, neither is fetched or built:
+    By default, the rules use the prebuilt tool of a release if there is one for the execution
+    platform, and otherwise build the tool from source with rules_rust. If you register this
+    toolchain, they do neither:
 
     ```starlark
     load("@rules_qcow2//rules:defs.bzl", "qcow2_toolchain")
@@ -60,11 +60,11 @@ def qcow2_toolchain(name, tool, **kwargs):
     )
     ```
 
-    and `register_toolchains("//:prebuilt_toolchain")` in `MODULE.bazel`.
+    Register it with `register_toolchains("//:prebuilt_toolchain")` in `MODULE.bazel`.
 
     Build actions run the tool on the execution platform, tests on the target platform. If
-    these differ, let `tool` be an `alias` that selects by platform: it is evaluated for
-    each.
+    these differ, `tool` must be an `alias` with a `select()` on the platform, which is
+    resolved for each of the two.
 
     Args:
       name: The target's name.
@@ -74,7 +74,7 @@ def qcow2_toolchain(name, tool, **kwargs):
     toolchain_of_tools(name = name, exec_tool = tool, target_tool = tool, **kwargs)
 
 def link_to_tool(ctx, tool):
-    """Declares the executable of a rule: a link to the tool, with no process in between.
+    """Declares the executable of a rule as a link to the tool, without a wrapper.
 
     Args:
       ctx: the context of the rule; the link is named after it.
@@ -88,7 +88,7 @@ def link_to_tool(ctx, tool):
     return executable
 
 def target_tool(ctx):
-    """The tool that runs beside a target, on the target platform.
+    """Returns the tool for the target platform, or fails if there is none.
 
     Args:
       ctx: the context of a rule that needs the toolchain.

@@ -2,7 +2,7 @@
 
 visibility("//rules/toolchains")
 
-# Each by the name that repositories and the table of tools have for it.
+# The keys are also used in TOOLS and in the names of repositories.
 PLATFORMS = {
     "linux_aarch64": ["@platforms//os:linux", "@platforms//cpu:aarch64"],
     "linux_x86_64": ["@platforms//os:linux", "@platforms//cpu:x86_64"],

@@ -17,7 +17,7 @@ prebuilt_tool = repository_rule(
     doc = "The tool of a release for a platform, as `//:qcow2-overlay`.",
     attrs = {
         "platform": attr.string(
-            doc = "The platform, as the table of tools names it.",
+            doc = "The platform: a key of TOOLS.",
             mandatory = True,
         ),
     },
