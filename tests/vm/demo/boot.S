@@ -1,13 +1,13 @@
-# A guest in one sector. It reads the marker in the second sector of its disk and a
-# counter in the third, adds one to the counter, writes it back, and says both, and how
-# many sectors its disk has, on the serial port. If a byte comes from there it reboots,
-# else it ends QEMU. Built for load address 0x7c00 in 16-bit mode.
+# A guest in one sector. It reads a marker from the second sector of its disk and a counter
+# from the third, and increments the counter. It prints both and the number of sectors of the
+# disk to the serial port, and writes the counter back. If a byte has arrived at the serial
+# port it reboots, otherwise it ends QEMU. Built for load address 0x7c00 in 16-bit mode.
 
 .equ COM1, 0x3f8
 .equ DEBUG_EXIT, 0xf4        # QEMU's isa-debug-exit
-.equ MARKER, 0x8000          # where the second sector is read to
-.equ COUNTER, 0x8200         # and the third
-.equ PARAMETERS, 0x8400      # what the BIOS says of the disk
+.equ MARKER, 0x8000          # buffer for the second sector
+.equ COUNTER, 0x8200         # and for the third
+.equ PARAMETERS, 0x8400      # drive parameters from the BIOS
 
 .code16
 .globl _start
@@ -34,12 +34,12 @@ _start:
     mov $sectors_text, %si
     call print
     mov $PARAMETERS, %si
-    movw $26, (%si)          # bytes there is room for
+    movw $26, (%si)          # size of the buffer in bytes
     mov $0x48, %ah           # int 13h: drive parameters
     call bios
     mov PARAMETERS + 16, %ebx
     mov $8, %cx
-digit:                       # of the number of sectors, in hexadecimal
+digit:                       # prints the number of sectors in hexadecimal
     rol $4, %ebx
     mov %bl, %al
     and $15, %al
@@ -57,7 +57,7 @@ digit:                       # of the number of sectors, in hexadecimal
 
     mov $COM1 + 5, %dx       # line status
     in %dx, %al
-    test $1, %al             # is there a byte?
+    test $1, %al             # has a byte arrived?
     mov $0, %al
     jz exit
     mov $0xfe, %al           # the keyboard controller resets the machine
@@ -110,4 +110,4 @@ packet:                      # disk address packet
     .quad 1                  # first sector
 
 .org 510
-    .word 0xaa55             # what makes a sector bootable
+    .word 0xaa55             # boot signature

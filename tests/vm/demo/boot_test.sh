@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Boots the same writable disk twice: the guest sees the base through the overlay,
-# its writes last, and neither the base nor the build output changes.
+# Boots the same writable disk twice: the guest sees the base through the overlay, its
+# writes persist, and neither the base nor the build output changes.
 set -euo pipefail
 
 readonly boot=$1 tool=$2 overlay=$3 base=$4
@@ -12,11 +12,11 @@ before=$(sha256sum "$overlay" "$base")
 "$tool" clone "$overlay" "$disk"
 
 for count in 1 2; do
-  said=$("$boot" "$disk" | tr -d '\r')
+  output=$("$boot" "$disk" | tr -d '\r')
   expected="marker: rules_qcow2 demo node
 counter: $count
 sectors: 00200000"
-  [[ $said == "$expected" ]] || fail "boot $count said: $said"
+  [[ $output == "$expected" ]] || fail "boot $count printed: $output"
 done
 
 qemu-img check "$disk"

@@ -4,7 +4,7 @@ readonly boot=$1
 shift
 before=$(sha256sum "$@")
 
-# Boots the disk of node $1 $1 times.
+# Boots node $1 from its disk $1 times.
 run_node() {
   local blockdev=NODE$1_BLOCKDEV
   for ((count = 1; count <= $1; count++)); do
@@ -19,5 +19,5 @@ for node in 1 2 3; do
 done
 for node in "${nodes[@]}"; do wait "$node"; done
 
-# Neither the build output that the disks are like nor its base has changed.
+# Neither the overlay that the disks are clones of nor its base has changed.
 diff <(sha256sum "$@") - <<<"$before"

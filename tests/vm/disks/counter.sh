@@ -2,9 +2,9 @@
 set -euo pipefail
 readonly boot=$1
 
-# The guest reboots once, for the byte it is sent.
-said=$(printf r | "$boot" "$NODE_BLOCKDEV" NODE | tr -d '\r')
-diff <(printf "%s\n" "$said") - <<END
+# The byte of input makes the guest reboot once.
+output=$(printf r | "$boot" "$NODE_BLOCKDEV" NODE | tr -d '\r')
+diff <(printf "%s\n" "$output") - <<END
 marker: rules_qcow2 demo node
 counter: 1
 sectors: 00200000
@@ -13,6 +13,6 @@ counter: 2
 sectors: 00200000
 END
 
-# QEMU is started again, with the path of the disk this time.
+# QEMU is started again, this time with the path of the disk.
 "$boot" "$NODE" </dev/null | grep '^counter: 3'
 qemu-img check "$NODE"

@@ -1,4 +1,4 @@
-"""A cluster of three nodes on overlays of one image, each with a disk for its data."""
+"""A cluster of three nodes on overlays of one image, each with a data disk."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ class ClusterTest(unittest.TestCase):
         self.addCleanup(self.stack.close)
 
     def start(self, *numbers):
-        """Starts nodes side by side: each boots while the others do."""
+        """Starts nodes, which boot at the same time, and waits until all are ready."""
         started = [Node(f"node{n}", KERNEL, self.disks[n]) for n in numbers]
         for node in started:
             self.stack.enter_context(node)
@@ -38,17 +38,17 @@ class ClusterTest(unittest.TestCase):
         self.loses_power(nodes[0])
         self.grows(nodes[2])
 
-        # The others were not touched by it, and none sees what another wrote.
+        # The other nodes are unaffected, and no node sees what another wrote.
         for node in nodes[1:]:
             check(self, node, "/root", "/data")
             node.power_off()
         for number in self.disks:
             check_image(os.environ[f"NODE{number}"])
             check_image(os.environ[f"DATA{number}"])
-        self.assertEqual(sha256(IMAGE), self.before, "the image of the nodes was changed")
+        self.assertEqual(sha256(IMAGE), self.before, "the image of the nodes has changed")
 
     def loses_power(self, node):
-        """A node that loses its power as it writes comes back with all that was synced."""
+        """A node that loses power while it writes comes back with everything that was synced."""
         node.output("(while :; do date; done) > /data/log &")
         node.kill()
 
@@ -61,7 +61,7 @@ class ClusterTest(unittest.TestCase):
         node.power_off()
 
     def grows(self, node):
-        """A disk larger than its image: the node takes the room into use as it runs."""
+        """The disk is larger than its image: the running node grows its file system."""
         size = "findmnt --bytes --noheadings --output SIZE /"
         before = int(node.output(size))
         node.output("echo ', +' | sfdisk --quiet --no-reread --force --partno 1 /dev/disk1")
@@ -70,22 +70,23 @@ class ClusterTest(unittest.TestCase):
 
 
 def write(node, *directories):
-    """A file of its own in each of the directories, synced."""
+    """Writes a file with the name of the node to each directory, and syncs."""
     for directory in directories:
         node.output(f"for i in {{1..8}}; do echo {node.name} $i; done > {directory}/file")
     node.output("sync")
 
 
 def check(test, node, *directories):
+    """Checks the files that `write` has written."""
     expected = "".join(f"{node.name} {i}\n" for i in range(1, 9))
     for directory in directories:
         test.assertEqual(node.output(f"cat {directory}/file"), expected)
 
 
 def check_image(path):
-    """No error in the image; clusters that a power cut leaked are none."""
-    said = subprocess.run(["qemu-img", "check", "--output=json", path], capture_output=True)
-    report = json.loads(said.stdout)
+    """Checks an image for errors. Clusters that a power cut has leaked are not errors."""
+    result = subprocess.run(["qemu-img", "check", "--output=json", path], capture_output=True)
+    report = json.loads(result.stdout)
     if report.get("corruptions") or report["check-errors"]:
         raise AssertionError(f"{path}: {report}")
 

@@ -5,8 +5,8 @@
         node.output("echo hello")  # "hello\\n"
         node.power_off()
 
-A disk is a value for QEMU's option -blockdev. The first is the node's own, with its
-root file system, /dev/disk1 inside; the next is /dev/disk2.
+A disk is a value for QEMU's option -blockdev. The first disk has the root file system. In the
+node it is /dev/disk1; the next one is /dev/disk2.
 """
 
 import json
@@ -18,8 +18,8 @@ import time
 
 QEMU = "qemu-system-x86_64"
 
-# The second line spares an emulated CPU a quarter of its work; none of it is of use here.
-# The third is for saved states (warm_node.py), and costs a boot 4 % of its work.
+# The second line turns off what is not needed here, and saves an emulated CPU a quarter of its
+# work. The third is for saved states (warm_node.py), and adds 4 % to the work of a boot.
 KERNEL_ARGUMENTS = (
     "root=PARTLABEL=root rootwait ro init=/usr/sbin/init console=ttyS0 panic=-1 "
     "nokaslr mitigations=off tsc=reliable no_timer_check cryptomgr.notests "
@@ -29,42 +29,43 @@ READY = b"node ready\n"
 
 
 def machine(disks):
-    """What a node with these disks is made of, by the names of QEMU's options.
+    """The hardware of a node with these disks: QEMU's options and their values.
 
-    Nothing is left to QEMU's defaults, which change from version to version, or to the
-    machine it runs on, as the CPUs `max` and `host` would: a saved state depends on all of it.
+    A saved state depends on all of it. Therefore nothing is left to QEMU's defaults, which
+    change from version to version, or to the host, as with the CPU models `max` and `host`.
     """
     return {
         "accel": "tcg",
         "machine": "pc-q35-10.0",
         "cpu": "qemu64-v1",
         "m": "256M",
-        # The kernel draws new random numbers when this changes, which it does in a node
-        # that starts from a saved state: nodes from one state do not draw the same.
+        # The kernel reseeds its random number generator when this ID changes, as it does in
+        # a node that starts from a saved state. Otherwise all nodes from one state would draw
+        # the same numbers.
         "device": ["vmgenid,guid=auto"]
-        # NVMe: Debian's cloud kernel has the driver built in, so that it starts without
-        # an initial RAM disk. Each disk has a controller: with more than one on it,
-        # or with nvme-ns, no state can be saved.
+        # NVMe: Debian's cloud kernel has the driver built in, so that it boots without an
+        # initial RAM disk. Each disk has its own controller: QEMU cannot save the state of
+        # one with several disks, or of nvme-ns.
         + [f"nvme,drive=disk{number},serial=disk{number}" for number in range(1, len(disks) + 1)],
     }
 
 
 def disk(name):
-    """The disk of this name that `qcow2_test` has made: private, fresh, writable."""
+    """The private writable disk of this name that `qcow2_test` or `qcow2_provision` has made."""
     return json.loads(os.environ[name + "_BLOCKDEV"])
 
 
 class GuestError(Exception):
-    """A node did not do what it was told to do; says what its console said last."""
+    """A node failed to do what it was told. The message ends with its last console output."""
 
 
 class Node:
-    """A virtual machine. It starts at once and ends with the block it is used in."""
+    """A virtual machine. It starts at once, and ends with its `with` block."""
 
     def __init__(self, name, kernel, disks, *qemu_arguments):
         self.name = name
-        self._said = b""  # all that came from the console
-        self._read = 0  # how much of it was made use of
+        self._console = b""  # all output of the console
+        self._read = 0  # how much of it has been returned
         monitor, of_qemu = socket.socketpair()
         self._monitor = monitor.makefile("rw")
         monitor.close()
@@ -102,9 +103,9 @@ class Node:
         self._read_until(READY, timeout)
 
     def run(self, command, timeout=120):
-        """Runs one line of bash; returns its exit status and what it wrote.
+        """Runs one line of bash; returns its exit status and its output.
 
-        After a timeout the node is of no more use: the line still runs.
+        Do not use the node after a timeout: the line is still running.
         """
         if "\n" in command:
             raise ValueError(f"more than one line: {command!r}")
@@ -114,20 +115,20 @@ class Node:
         return int(status), output.decode()
 
     def output(self, command, timeout=120):
-        """What the command writes; it must succeed."""
+        """Runs a command that must succeed, and returns its output."""
         status, output = self.run(command, timeout)
         if status != 0:
             raise GuestError(f"{self.name}: {command!r} ended with {status}: {output}")
         return output
 
-    def tell_qemu(self, command, **arguments):
-        """Has QEMU, not the node, run a command of its own; returns what it answers."""
+    def qmp(self, command, **arguments):
+        """Sends a QMP command to QEMU and returns the answer."""
         line = json.dumps({"execute": command, "arguments": arguments, "id": command})
         try:
             self._monitor.write(line + "\n")
             self._monitor.flush()
-            # Between the answers it also tells what happens.
-            answer = next(said for said in map(json.loads, self._monitor) if said.get("id") == command)
+            # QEMU also sends events, which have no ID.
+            answer = next(message for message in map(json.loads, self._monitor) if message.get("id") == command)
         except (OSError, StopIteration):
             self._read_until(None, timeout=10)
             raise self._error("QEMU has ended") from None
@@ -136,7 +137,7 @@ class Node:
         return answer["return"]
 
     def power_off(self, timeout=120):
-        """Lets the node unmount its file systems and switch itself off."""
+        """Has the node unmount its file systems and power itself off."""
         self._send("poweroff")
         self._read_until(None, timeout)
         if self._qemu.wait() != 0:
@@ -144,7 +145,7 @@ class Node:
         self.kill()
 
     def kill(self):
-        """Takes the power away, with what was not written yet."""
+        """Cuts the power: data that was not written yet is lost."""
         self._qemu.kill()
         self._qemu.wait()
         for end in (self._qemu.stdin, self._qemu.stdout, self._monitor):
@@ -155,26 +156,26 @@ class Node:
         self._qemu.stdin.flush()
 
     def _read_until(self, marker, timeout):
-        """What the node says up to the marker. Without one, waits until QEMU ends."""
+        """Returns the console output up to the marker. With None, waits until QEMU ends."""
         deadline = time.monotonic() + timeout
-        console = self._qemu.stdout.fileno()
-        while marker is None or marker not in self._said[self._read :]:
+        stdout = self._qemu.stdout.fileno()
+        while marker is None or marker not in self._console[self._read :]:
             left = max(0, deadline - time.monotonic())
-            if not select.select([console], [], [], left)[0]:
-                end = "its end" if marker is None else repr(marker.decode().strip())
-                raise self._error(f"{end} did not come within {timeout} s")
-            said = os.read(console, 65536)
-            if not said and marker is None:
+            if not select.select([stdout], [], [], left)[0]:
+                event = "the end of QEMU" if marker is None else repr(marker.decode().strip())
+                raise self._error(f"timed out after {timeout} s waiting for {event}")
+            output = os.read(stdout, 65536)
+            if not output and marker is None:
                 break
-            if not said:
+            if not output:
                 raise self._error("QEMU has ended")
-            self._said += said
+            self._console += output
         if marker is None:
             return
-        end = self._said.index(marker, self._read)
-        before, self._read = self._said[self._read : end], end + len(marker)
+        end = self._console.index(marker, self._read)
+        before, self._read = self._console[self._read : end], end + len(marker)
         return before
 
     def _error(self, problem):
-        said = self._said[-4000:].decode(errors="replace")
-        return GuestError(f"{self.name}: {problem}; its console: {said}")
+        output = self._console[-4000:].decode(errors="replace")
+        return GuestError(f"{self.name}: {problem}; its console: {output}")

@@ -1,4 +1,4 @@
-"""A node does what guest.py says of it, and ends with its test."""
+"""A node behaves as guest.py documents, and ends with its test."""
 
 import os
 import select
@@ -21,14 +21,14 @@ class GuestTest(unittest.TestCase):
             self.assertEqual(node.output("seq 10000").split()[-1], "10000")
             with self.assertRaisesRegex(GuestError, "'echo said; false' ended with 1: said"):
                 node.output("echo said; false")
-            # Every line is a command of its own.
+            # A command is one line.
             with self.assertRaisesRegex(ValueError, "more than one line"):
                 node.output("true\ntrue")
             node.power_off()
 
     def test_timeout(self):
         with Node("timeout", KERNEL, []) as node:
-            with self.assertRaisesRegex(GuestError, "'node ready' did not come within 0.1 s"):
+            with self.assertRaisesRegex(GuestError, "timed out after 0.1 s waiting for 'node ready'"):
                 node.wait_ready(timeout=0.1)
 
     def test_broken(self):
@@ -43,10 +43,10 @@ class GuestTest(unittest.TestCase):
             os.write(writer, str(Node("orphan", KERNEL, []).pid).encode())
             time.sleep(600)
         qemu = os.pidfd_open(int(os.read(reader, 20)))
-        self.assertEqual(select.select([qemu], [], [], 1)[0], [], "it is not running")
+        self.assertEqual(select.select([qemu], [], [], 1)[0], [], "QEMU is not running")
         os.kill(test, signal.SIGKILL)
         os.waitpid(test, 0)
-        self.assertEqual(select.select([qemu], [], [], 30)[0], [qemu], "it still runs")
+        self.assertEqual(select.select([qemu], [], [], 30)[0], [qemu], "QEMU is still running")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Process 1 of a node: mounts what programs expect, says that it is ready, and runs
-# each line that the serial console brings. guest.py is the other end.
+# Process 1 of a node: mounts the file systems that programs expect, reports that it is ready,
+# and runs each line that it reads from the serial console. guest.py is at the other end.
 export PATH=/usr/sbin:/usr/bin HOME=/root
 shopt -s nullglob
 
@@ -11,9 +11,8 @@ mount -t tmpfs run /run
 mount -t tmpfs tmp /tmp
 mount -o remount,rw /
 
-# The kernel numbers disks as it happens to find them: /dev/disk1, /dev/disk2 and so on
-# are named after their serial numbers. How many there are is in $disks, from the kernel's
-# command line.
+# The kernel numbers disks in the order in which it finds them. /dev/disk1, /dev/disk2 and so
+# on are links by serial number. $disks, from the kernel's command line, is their number.
 until found=(/sys/block/nvme*) && ((${#found[@]} == ${disks:?})); do sleep 0.1; done
 for device in /sys/block/nvme*; do
   read -r disk <"$device/device/serial"
@@ -23,11 +22,11 @@ for device in /sys/block/nvme*; do
   done
 done
 
-# From here on only what is broken: the console is for the commands.
+# From here on the kernel prints only errors: the console is for commands.
 echo 4 >/proc/sys/kernel/printk
 
 power_off() {
-  umount --all --types ext4 2>/dev/null # but for /, which is busy
+  umount --all --types ext4 2>/dev/null # except /, which is busy
   mount -o remount,ro / && echo o >/proc/sysrq-trigger
 }
 
@@ -37,6 +36,6 @@ echo "node ready"
 while IFS= read -r command; do
   if [[ $command == poweroff ]]; then power_off; fi
   bash -c "$command" </dev/null
-  # The output ends where this character is, then comes the status.
+  # This character marks the end of the output; the exit status follows.
   printf '\036%d\n' $?
 done

@@ -1,10 +1,10 @@
-"""Writes the disk of a node: a GPT with one ext4 partition, which holds a part of
-this machine's own /usr and the files given.
+"""Writes the disk of a node: a GPT with one ext4 partition, which holds parts of
+this machine's own /usr and the given files.
 
     node_image.py IMAGE SIZE PATH_IN_THE_NODE=FILE...
 
-No root rights are needed, and the same files give the same bytes: owners, dates and
-identifiers are fixed, and the order is that of the names.
+It does not need root. The same files give the same bytes: owners, dates and identifiers are
+fixed, and the files are sorted by name.
 """
 
 import glob
@@ -23,7 +23,8 @@ PROGRAMS = """
     tune2fs umount uname wc xargs xz
 """.split()
 
-# What those need beside libraries. Java's runtime is most of it: nodes are that large.
+# What those need besides libraries. Most of it is the Java runtime, to make the node as large
+# as real ones.
 TREES = [
     "/etc/mke2fs.conf",
     "/usr/lib/jvm",
@@ -37,7 +38,7 @@ TREES = [
 EMPTY = ["data", "dev", "proc", "root", "run", "sys", "tmp"]
 LINKS = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/sbin"}
 
-DATE = 1577836800  # 2020-01-01, as any other
+DATE = 1577836800  # 2020-01-01, an arbitrary date
 DISK_ID, PARTITION_ID, FILESYSTEM_ID, HASH_SEED = (f"6f0a1a52-0d5e-4d4c-9b0b-5a7f7a1d000{n}" for n in range(4))
 MIB = 1 << 20
 
@@ -71,7 +72,7 @@ def main(image, size, *files):
 
 
 def contents(files):
-    """What the node holds: path in it -> path here, None for an empty directory."""
+    """Maps each path in the node to its source on this machine, None for an empty directory."""
     names = dict.fromkeys(EMPTY)
     below_trees = trees()
     linked = programs() + [path for path in below_trees if path.endswith(".so")]
@@ -90,19 +91,19 @@ def contents(files):
 def programs():
     found = [shutil.which(program) for program in PROGRAMS]
     if None in found:
-        sys.exit(f"there is no {PROGRAMS[found.index(None)]} here")
+        sys.exit(f"{PROGRAMS[found.index(None)]} is not installed")
     return found
 
 
 def libraries(paths):
-    """What these programs and libraries are linked with."""
-    # It fails for a script, which does not matter.
-    said = subprocess.run(["ldd", *paths], capture_output=True, text=True).stdout
-    return sorted({word for word in said.split() if word[0] == "/" and word[-1] != ":"})
+    """The libraries that these programs and libraries are linked with."""
+    # ldd fails for scripts, which does not matter.
+    output = subprocess.run(["ldd", *paths], capture_output=True, text=True).stdout
+    return sorted({word for word in output.split() if word[0] == "/" and word[-1] != ":"})
 
 
 def links_and_file(path):
-    """The path and, link after link, what it leads to; none of them below a link."""
+    """The path and, link by link, what it links to, each without links among its directories."""
     path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
     if not os.path.islink(path):
         return [path]
@@ -114,7 +115,7 @@ def trees():
     for tree in filter(os.path.exists, TREES):
         paths.append(tree)
         for directory, subdirectories, files in os.walk(tree):
-            # Python writes these when it pleases.
+            # Python can write these at any time.
             if "__pycache__" in subdirectories:
                 subdirectories.remove("__pycache__")
             paths += [os.path.join(directory, name) for name in subdirectories + files]
@@ -133,7 +134,7 @@ def add(tar, name, source):
         entry.type, entry.linkname = tarfile.SYMTYPE, os.readlink(source)
     else:
         entry.size = os.path.getsize(source)
-        # By its place: Bazel does not rebuild for a change of mode.
+        # By location, because Bazel does not rebuild when only a mode changes.
         executable = name.startswith(("usr/bin/", "usr/sbin/", "usr/lib/"))
         entry.mode = 0o755 if executable else 0o644
         with open(source, "rb") as file:

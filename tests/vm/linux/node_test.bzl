@@ -1,4 +1,4 @@
-"""What the tests of nodes have in common."""
+"""The macro for tests that run nodes."""
 
 load("@host_tools//:defs.bzl", "LINUX_GUEST")
 load("@rules_python//python:defs.bzl", "py_binary")
@@ -7,11 +7,11 @@ load("//rules:defs.bzl", "qcow2_test")
 _KERNEL = "@host_tools//:kernel"
 
 def node_test(name, data = [], env = {}, **kwargs):
-    """A test in Python that runs nodes on disks of its own.
+    """Declares a Python test that runs nodes on its own disks.
 
     Args:
       name: the target's name; the test is `<name>.py`, which uses guest.py.
-      data: what it also needs.
+      data: other files that the test needs.
       env: its environment; the kernel is added as `KERNEL`.
       **kwargs: attributes of `qcow2_test`.
     """

@@ -29,31 +29,31 @@ class UpgradeTest(unittest.TestCase):
             self.assertEqual(two.output("greet"), "hello from release 2\n")
             for node in (three, alone):
                 self.assertEqual(node.output("greet"), "hello from release 3\n")
-                # What only release 2 brought is still there.
+                # The file that only release 2 installs is still there.
                 self.assertEqual(node.output("cat /etc/installed-2 /etc/installed-3"), "2\n3\n")
 
-            # What one writes over an upgrade is its own.
+            # No node sees what another writes over an upgrade.
             two.output("echo changed > /etc/node-release && sync")
             self.assertEqual(three.output("cat /etc/node-release"), "3\n")
             for node in nodes:
                 node.output("mount -o remount,ro / && e2fsck -fn /dev/disk1p1")
                 node.power_off()
         after = [Path(image).read_bytes() for image in (V2, V3, ALONE)]
-        self.assertTrue(after == before, "an image was changed")
+        self.assertTrue(after == before, "an image has changed")
 
     def test_chain(self):
-        """It opens in the runfiles and in the output tree, by the names it stores."""
+        """The chain opens in the runfiles and in the output tree, by the names stored in it."""
         for path in (V3, os.path.realpath(V3)):
             v3, v2, base = info(path)
             self.assertEqual([v3["backing-filename"], v3["backing-filename-format"]], ["node_v2.qcow2", "qcow2"])
             self.assertEqual([v2["backing-filename"], v2["backing-filename-format"]], ["node.img", "raw"])
             self.assertEqual(base["filename"], os.path.join(os.path.dirname(path), "node.img"))
             for image in (v3, v2):
-                self.assertLess(image["actual-size"], 16 << 20, "more than the change is in it")
+                self.assertLess(image["actual-size"], 16 << 20, "it holds more than the change")
                 subprocess.run(["qemu-img", "check", "-q", image["filename"]], check=True)
 
     def test_alone(self):
-        """One file of the chain has the same content, and needs none of it."""
+        """The merged image has the content of the chain, and no backing file."""
         self.assertEqual(len(info(ALONE)), 1)
         subprocess.run(["qemu-img", "compare", "-q", ALONE, V3], check=True)
 

@@ -1,4 +1,4 @@
-"""Nodes that start from the saved state of one, with fresh disks like its own."""
+"""Nodes that start from the saved state of another, with fresh disks like its own."""
 
 import json
 import os
@@ -23,21 +23,21 @@ def cold_node(number):
 
 
 class WarmTest(unittest.TestCase):
-    def test_goes_on(self):
-        """What was on the disk, in memory and running is there; the node works and ends."""
+    def test_resumes(self):
+        """Files, memory and processes are still there; the node works and powers off."""
         with warm_node(4) as node:
             node.wait_ready()
             self.assertEqual(node.output("cat /root/saved"), "before\n")
             node.output("kill -0 $(cat /run/service.pid)")
-            # So that it does not draw the random numbers that others from this state draw.
+            # Otherwise all nodes from this state would draw the same random numbers.
             self.assertIn("reseeded due to virtual machine fork", node.output("dmesg"))
-            # Read from the disk: the caches were dropped.
+            # This is read from the disk, because the caches were dropped.
             node.output("cat /usr/lib/jvm/*/lib/modules | sha256sum")
             node.output("mount -o remount,ro / && e2fsck -fn /dev/disk1p1")
             node.power_off()
 
     def test_loses_power(self):
-        """What was synced is there when the node boots again from the disk."""
+        """What was synced is still there when the node boots again from the disk."""
         with warm_node(5) as node:
             node.wait_ready()
             node.output("echo after > /root/written && sync")
@@ -52,7 +52,7 @@ class WarmTest(unittest.TestCase):
             node.power_off()
 
     def test_three_nodes(self):
-        """They start sooner than three that boot, and each writes to a disk of its own."""
+        """Three start side by side, each with its own disk. Prints their time and that of a boot."""
         seconds = {}
         for start in (cold_node, warm_node):
             with ExitStack() as stack:
@@ -70,7 +70,7 @@ class WarmTest(unittest.TestCase):
         print(f"three nodes: {seconds[cold_node]:.1f} s to boot, {seconds[warm_node]:.1f} s from the state")
 
     def test_mismatch(self):
-        """A state that is not for this node is refused in one line, before QEMU sees it."""
+        """A state that does not fit the node is refused with one line, before QEMU starts."""
         saved = json.loads(Path(ABOUT).read_text())
         for name, value in saved.items():
             with self.subTest(name), tempfile.NamedTemporaryFile("w") as about:
@@ -93,12 +93,12 @@ class WarmTest(unittest.TestCase):
                     node.wait_ready()
 
     def test_state_is_small(self):
-        """Bazel hashes and stores a hole like data, so there is none; and little else."""
+        """The state has no holes, which Bazel would hash and store like data, and is small."""
         with open(STATE, "rb") as state:
             size = os.fstat(state.fileno()).st_size
             self.assertEqual(os.lseek(state.fileno(), 0, os.SEEK_HOLE), size)
         print(f"the state: {size:,} bytes")
-        self.assertLess(size, 80_000_000, "memory that is free is in it")
+        self.assertLess(size, 80_000_000, "it contains free memory")
 
 
 if __name__ == "__main__":
