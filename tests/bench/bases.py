@@ -1,4 +1,4 @@
-"""A base of which little is data, and an overlay on it: what they cost a build and its caches."""
+"""A sparse base and an overlay on it: what they cost a build and its caches."""
 
 import http.server
 import json
@@ -14,8 +14,8 @@ RAW = "raw image"
 CONVERTED = "`qcow2_image` of the raw image"
 GENRULE = "`genrule` that keeps the raw image to itself"
 
-# Writes an image of so many MiB: of each 128 MiB 15 are data, no two of them the same. As fast
-# as it can, from memory that starts at a page: what is measured is what comes after.
+# Writes an image of the given size in MiB. 15 of each 128 MiB are data, all different. It is as
+# fast as possible (the buffer is page-aligned), because the steps after it are to be measured.
 MAKE_IMAGE = """
 import mmap
 import os
@@ -51,7 +51,7 @@ genrule(
 )
 """
 
-# Label -> the package, the format of its target `base`, and the targets.
+# Label -> the package, the format of its target `base`, and its targets.
 PACKAGES = {
     RAW: ("raw", "raw", RAW_IMAGE.replace("{name}", "base")),
     CONVERTED: (
@@ -82,7 +82,7 @@ LOAD = 'load("@rules_qcow2//rules:defs.bzl", "qcow2_image", "qcow2_overlay")\n'
 
 
 class Cache(http.server.BaseHTTPRequestHandler):
-    """A remote cache that has nothing yet: it counts what it is given."""
+    """A remote cache that stores nothing: it counts the bytes that it receives."""
 
     protocol_version = "HTTP/1.1"
 
@@ -114,7 +114,7 @@ def measure(setup):
         workspace.write(f"{package}/BUILD.bazel", text)
     rounds = setup.rounds or (1 if setup.small else 3)
     try:
-        # The first builds warm the server; their times do not count.
+        # The first builds warm up the server; their times do not count.
         found = {label: bytes_of(workspace, label) for label in PACKAGES}
         for kind, seconds in KINDS.items():
             ways = {label: lambda label=label, seconds=seconds: seconds(workspace, label) for label in PACKAGES}
@@ -127,9 +127,9 @@ def measure(setup):
 
 
 def build(workspace, label, *flags):
-    """Runs the actions of the overlay of a label and its base, of which nothing is built yet; the seconds.
+    """Builds the overlay of a label and its base from nothing; returns the seconds for the actions.
 
-    Bazel has loaded and analyzed the targets before: that takes the same time for each label.
+    Bazel loads and analyzes the targets before, which takes the same time for each label.
     """
     target = f"//{PACKAGES[label][0]}:node"
     workspace.bazel("clean")
@@ -150,23 +150,23 @@ def build_with_remote_cache(workspace, label):
 
 
 def build_and_send(workspace, label):
-    """The seconds of a build with a remote cache, and the bytes that this is sent."""
+    """Returns the seconds of a build with a remote cache, and the bytes sent to the cache."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cache) as server:
         server.received = 0
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        # Nothing is answered before all of a file is sent.
+        # The cache answers only after a whole file was sent, which can take long.
         remote = f"--remote_cache=http://127.0.0.1:{server.server_port}"
         seconds = build(workspace, label, remote, "--remote_timeout=1h")
         server.shutdown()
     return seconds, server.received
 
 
-# What is kept of a build -> the function that runs it.
+# Key in results.json -> the function that runs the build.
 KINDS = {"plain": build, "disk": build_with_disk_cache, "remote": build_with_remote_cache}
 
 
 def bytes_of(workspace, label):
-    """What a build hashes, a disk cache keeps and a remote cache is sent."""
+    """The bytes that a build hashes, stores in a disk cache and sends to a remote cache."""
     cache, log = workspace.setup.directory / "cache", workspace.setup.directory / "log.json"
     build(workspace, label, f"--disk_cache={cache}", f"--execution_log_json_file={log}")
     os.sync()  # blocks are allocated when they are written
@@ -180,7 +180,7 @@ def bytes_of(workspace, label):
 
 
 def bytes_of_outputs(log):
-    """The lengths of the files that the actions in Bazel's log made, each of which Bazel hashed."""
+    """The lengths of the outputs of all actions in Bazel's execution log. Bazel hashes each."""
     decoder, at = json.JSONDecoder(), 0
     while at < len(log):
         spawn, at = decoder.raw_decode(log, at)

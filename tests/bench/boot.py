@@ -1,4 +1,4 @@
-"""The boot of the Linux node of tests/vm/linux, and work in it, on disks of several kinds."""
+"""The Linux node of tests/vm/linux boots and works on several kinds of disks."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from measure import bytes_text, on_disk, run, spread, spread_text, table
 TITLE = "A Linux guest"
 COPY = "raw copy"
 
-# Label -> options of the overlay.
+# Label -> options of the overlay, as for -o.
 KINDS = {
     "overlay, defaults (64K)": "",
     "overlay, extended_l2": "extended_l2=on",
@@ -20,13 +20,13 @@ KINDS = {
 
 STEPS = ["made", "boot", "files", "large"]
 
-# What a node does when it is installed or upgraded: many small files, then a large one.
+# The load of an installation or an upgrade: many small files, then a large one.
 FILES = "mkdir /root/t && for i in {{1..{0}}}; do echo $i > /root/t/$i; done && sync"
 LARGE = "dd if=$(ls /usr/lib/jvm/*/lib/modules | tail -1) of=/root/large bs=1M count={0} conv=fsync 2>/dev/null"
 
 
 def make_disk(setup, base, options, path):
-    """A disk on the base, or with options None a copy of it; as a value for -blockdev."""
+    """Makes an overlay of the base, or a copy if options is None; returns a value for -blockdev."""
     file = {"driver": "file", "filename": str(path)}
     if options is None:
         run("cp", "--sparse=never", base, path)

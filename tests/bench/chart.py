@@ -1,4 +1,4 @@
-"""The chart of the README: bars, as SVG that suits a light and a dark page."""
+"""Draws the chart of the README: bars, as SVG for light and dark pages."""
 
 import math
 from xml.sax.saxutils import escape
@@ -9,7 +9,7 @@ import targets
 from measure import bytes_text, time_text
 
 WIDTH, LABELS, BAR, GAP = 780, 270, 16, 8
-VALUES = 80  # room for a value behind its bar
+VALUES = 80  # room for a value after its bar
 
 STYLE = """
     text { font: 13px system-ui, sans-serif; fill: #1f2328 }
@@ -36,7 +36,7 @@ def draw(results):
 
 
 def panels(results):
-    """Title, bars (label, value, whether it is ours), how a value is shown, whether logarithmic."""
+    """Yields title, bars (label, value, whether it is ours), the format of values, whether logarithmic."""
     for case in results.get("disks", {}).get("cases", []):
         if (case["size"], case["count"]) == (1024, 8):
             ways = {name.replace("`", ""): way for name, way in case["ways"].items() if "median" in way}
@@ -93,6 +93,6 @@ def bar_width(value, values, logarithmic):
     room = WIDTH - LABELS - VALUES
     if not logarithmic:
         return room * value / max(values)
-    # The axis begins at half the least value, so that this has a bar too.
+    # The axis begins at half the least value, so that the least value has a bar too.
     start = math.log(min(values) / 2)
     return room * (math.log(value) - start) / (math.log(max(values)) - start)

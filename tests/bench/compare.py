@@ -1,10 +1,10 @@
-"""What overlays save: ours and the alternatives in turn, as tables and a chart.
+"""Measures overlays and the alternatives in turn, and shows them as tables and a chart.
 
     ./bazelw run -c opt //tests/bench:compare -- [PART...] [--small] [--directory DIR]
 
-The parts are disks, targets, bases, convert, boot, warm and writes; the default is all of them. The tables
-are printed; results.json and chart.svg beside this file are updated for the parts that
-ran. With --small everything is small and quick, and these two files are left as they are.
+The parts are disks, targets, bases, convert, boot, warm and writes; the default is all of them.
+It prints the tables, and updates results.json and chart.svg beside this file for the parts that
+ran. With --small everything is small and quick, and the two files are not changed.
 """
 
 import argparse
@@ -34,7 +34,7 @@ PARTS = {
 
 
 class Setup:
-    """What the parts are told: programs, files, and how much to do."""
+    """The settings for the parts: programs, files, and how much to do."""
 
     def __init__(self, options, directory):
         self.directory = pathlib.Path(directory)
@@ -44,17 +44,17 @@ class Setup:
         self.node_image = os.environ.get("NODE_IMAGE")
         self.small = options.small
         self.rounds = options.rounds
-        # Seconds after which a way sits out the rounds that are left.
+        # A way that has taken this many seconds is left out of the remaining rounds.
         self.limit = 3 if options.small else 30
 
 
 def main():
     parser = argparse.ArgumentParser(prog="compare", description=__doc__.partition("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--small", action="store_true", help="small and quick, for a try")
-    parser.add_argument("--rounds", type=int, help="how often each way is run at most")
-    parser.add_argument("--directory", help="where to work; default: a temporary directory")
-    parser.add_argument("--tables", action="store_true", help="show what results.json has, run nothing")
+    parser.add_argument("--small", action="store_true", help="small and quick, for a trial")
+    parser.add_argument("--rounds", type=int, help="the maximum number of runs of each way")
+    parser.add_argument("--directory", help="where to make the temporary directory")
+    parser.add_argument("--tables", action="store_true", help="show the tables of results.json, run nothing")
     options = parser.parse_args()
     for part in options.parts:
         if part not in PARTS:

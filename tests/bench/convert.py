@@ -1,4 +1,4 @@
-"""An image with the content of another: ours, qemu-img and cp."""
+"""Conversion of images: ours, qemu-img and cp."""
 
 import os
 import random
@@ -26,35 +26,35 @@ def measure(setup):
 
 
 def sources(setup):
-    """What is converted: a name and a file, which is removed before the next is made."""
+    """Yields a name and a file for each source. The file is removed before the next is made."""
     directory = setup.directory
     for mib, percent in [(64, 60)] if setup.small else [(1 << 10, 60), (5 << 10, 12), (50 << 10, 1)]:
         raw = directory / "source.raw"
         make_raw(raw, mib, percent)
         yield f"raw, {bytes_text(mib * MIB)} with {percent} % data", raw
 
-    # A real one, as random bytes cannot be compressed.
+    # A real image, because random bytes cannot be compressed.
     for compression in ["zlib", "zstd"]:
         compressed = directory / "compressed.qcow2"
         options = ["-c", "-O", "qcow2", "-o", f"compression_type={compression}"]
         run("qemu-img", "convert", "-f", "raw", *options, os.path.realpath(setup.node_image), compressed)
         yield f"qcow2, node image compressed with {compression}", compressed
 
-    below, size = directory / "base.raw", 64 if setup.small else 1 << 10
-    make_raw(below, size, 60)
+    top, size = directory / "base.raw", 64 if setup.small else 1 << 10
+    make_raw(top, size, 60)
     for number in range(3):
         overlay = directory / f"overlay{number}.qcow2"
         image_format = "qcow2" if number else "raw"
-        run(setup.tool, "create", "-q", "-b", below, "-F", image_format, overlay)
+        run(setup.tool, "create", "-q", "-b", top, "-F", image_format, overlay)
         places = random.Random(number)
         writes = [f"write -q -P {number + 1} {places.randrange(size)}M 1M" for _ in range(size // 16)]
         run("qemu-io", *(word for write in writes for word in ("-c", write)), overlay)
-        below = overlay
-    yield f"chain of three overlays, {bytes_text(size * MIB)} with 60 % data", below
+        top = overlay
+    yield f"chain of three overlays, {bytes_text(size * MIB)} with 60 % data", top
 
 
 def make_raw(path, mib, percent):
-    """A disk of which `percent` of the MiB, anywhere, are data and the others holes."""
+    """Writes a disk with data in `percent` of its MiB, at random places; the others are holes."""
     numbers = random.Random(mib)
     with open(path, "wb") as file:
         for piece in sorted(numbers.sample(range(mib), mib * percent // 100)):
@@ -97,16 +97,16 @@ def measure_case(setup, source):
 
 
 def peak_memory(command):
-    """Runs a command and looks at it all the time; the most memory that it had, in bytes.
+    """Runs a command, polls its memory, and returns the peak in bytes.
 
-    Not from its resource usage, which begins with the memory of this process.
+    The resource usage of the process is not used: it starts with the memory of this process.
     """
     process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL)
     most = 0
     while process.poll() is None:
         with open(f"/proc/{process.pid}/status") as status:
             for line in status:
-                # Not before it is the command.
+                # Before exec it is still this program.
                 if line.startswith("Name:") and "python" in line:
                     break
                 if line.startswith("VmHWM:"):

@@ -1,4 +1,4 @@
-"""N writable disks from one base: what a test pays before it starts."""
+"""N writable disks from one base: what a test costs before it starts."""
 
 import os
 import random
@@ -14,7 +14,7 @@ REFLINK = "`cp --reflink`"
 CLONE = "`qcow2-overlay clone`"
 EXEC = "`qcow2-overlay exec`, as in `qcow2_test`"
 
-# What copies may take at most, and what they must leave free.
+# The most bytes that copies may take, and the bytes that they must leave free.
 MOST, RESERVE = 48 << 30, 30 << 30
 
 
@@ -33,7 +33,7 @@ def measure(setup):
 
 
 def make_base(path, mib):
-    """A disk as node images are: of each 10 MiB 6 are data and 4 are a hole."""
+    """Writes a disk like a node image: of each 10 MiB, 6 are data and 4 are a hole."""
     with open(path, "wb") as file:
         for piece in range(mib):
             if piece % 10 < 6:
@@ -101,7 +101,7 @@ def tables(results):
             if "left_out" in way:
                 rows.append([name, way["left_out"], "", "", "", ""])
                 continue
-            # What it takes counts the blocks it shares.
+            # Its bytes on disk would include the blocks that it shares.
             taken = "shared" if name == REFLINK else bytes_text(way["bytes"])
             rows.append([name, *spread_text(way), str(way["runs"]), ratio_text(way["median"] / least), taken])
         lines += table(["", "median", "least", "runs", "times `clone`", "on disk"], rows)

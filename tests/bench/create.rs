@@ -1,11 +1,11 @@
-//! What `create` costs beside `qemu-img create`: prints tables, checks nothing.
+//! Compares the cost of `create` with that of `qemu-img create`: prints tables, checks nothing.
 //!
 //! ```sh
 //! cargo bench --bench create            # 200 runs of each
 //! cargo bench --bench create -- 1000    # more, for a busy machine
 //! ```
 //!
-//! Counts come from strace and valgrind; what is not installed shows as `-`.
+//! The counts come from strace and valgrind. If one is not installed, its column has `-`.
 
 use std::env;
 use std::fs;
@@ -22,8 +22,8 @@ const RUNS: usize = 200;
 /// No round of a case begins after this time: `qemu-img` takes seconds for some.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Label, size and `-o` of each case; all are overlays of a raw base of 1 MiB, which is not
-/// opened (`-u`): so the rules run it.
+/// Label, size and `-o` of each case. All are overlays of a raw base of 1 MiB, which is not
+/// opened (`-u`), as when the rules run the command.
 const CASES: [(&str, &str, &str); 5] = [
     ("1 GiB", "1G", ""),
     ("1 TiB", "1T", ""),
@@ -32,11 +32,11 @@ const CASES: [(&str, &str, &str); 5] = [
     ("64 GiB, clusters of 2M", "64G", "cluster_size=2M"),
 ];
 
-/// Sizes over which the instructions of ours should hardly change.
+/// Disk sizes for which the number of our instructions should hardly change.
 const SIZES: [&str; 8] = ["1M", "32M", "1G", "32G", "1T", "32T", "1P", "2P"];
 
 fn main() {
-    // Cargo gives --bench to a benchmark; `cargo test --all-targets` does not.
+    // `cargo bench` passes --bench; `cargo test --all-targets` does not.
     if !env::args().any(|argument| argument == "--bench") {
         println!("to run the benchmark: cargo bench --bench create");
         return;
@@ -51,9 +51,9 @@ fn main() {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Program {
     Ours,
-    /// [`EXIT`]: what starting and awaiting any process costs on this machine.
+    /// [`exit_program`]: the cost of starting any process on this machine and waiting for it.
     Exit,
-    /// The process that does nothing which everybody knows, with a C library.
+    /// `true`: a well-known program that does nothing, with a C library.
     True,
     QemuImg,
 }
@@ -72,7 +72,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> io::Result<Self> {
-        // In the directory that `bazel run` starts in, the path is relative.
+        // The path is relative to the directory in which `bazel run` starts.
         let ours = std::path::absolute(env!("CARGO_BIN_EXE_qcow2-overlay"))?;
         let directory = TempDir::new()?;
         let base = fs::File::create(directory.path().join("node.img"))?;
@@ -89,7 +89,7 @@ impl Bench {
         self.directory.path().join(name)
     }
 
-    /// The words of a command that makes `disk.qcow2`.
+    /// The command line that makes `disk.qcow2`.
     fn words(&self, program: Program, size: &str, options: &str) -> Vec<String> {
         let program = match program {
             Program::Ours => &self.ours,
@@ -110,15 +110,15 @@ impl Bench {
         words
     }
 
-    /// Runs a command with no disk there before; `None` if it is not installed or
-    /// fails. The time is from before its start to after its end.
+    /// Removes the disk and runs a command. Returns the time from start to end, or `None` if
+    /// the command is not installed or fails.
     fn run(&self, words: &[String]) -> Option<Duration> {
         let _ = fs::remove_file(self.path("disk.qcow2"));
         let mut command = Command::new(&words[0]);
         command
             .args(&words[1..])
             .current_dir(self.directory.path())
-            // Cargo sets it, and a dynamic linker would search there first.
+            // Cargo sets it, and the dynamic linker would search there first.
             .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
@@ -127,8 +127,8 @@ impl Bench {
         status.success().then(|| start.elapsed())
     }
 
-    /// The times of all programs, sorted. They run in turn so that what disturbs the
-    /// machine disturbs all; each second round is in the opposite order.
+    /// The sorted times of each program. The programs run in turn, every second round in the
+    /// opposite order, so that what disturbs the machine disturbs all.
     fn times(&self, commands: &[Vec<String>], runs: usize) -> Vec<Vec<Duration>> {
         let mut times = vec![Vec::new(); commands.len()];
         // The first run finds cold caches.
@@ -178,9 +178,9 @@ impl Bench {
 
     fn print_cases(&self, runs: usize) {
         println!(
-            "Times from start to end of {runs} runs, or what {LIMIT:?} allow; ratios of medians."
+            "Times from start to end of {runs} runs, or as many as fit in {LIMIT:?}; ratios of medians."
         );
-        println!("exit: a static program of one system call; true: the one in PATH.\n");
+        println!("exit: a static program with one system call; true: the one in PATH.\n");
         print!("{:23}  {:8}  {:>11}", "overlay of", "program", "median");
         print!("  {:>11}", "least");
         print!(
@@ -214,7 +214,7 @@ impl Bench {
     }
 
     fn print_sizes(&self) {
-        println!("\nInstructions of ours by the size of the disk, clusters of 64 KiB:\n");
+        println!("\nOur instructions by the size of the disk, with clusters of 64 KiB:\n");
         let counts = SIZES.map(|size| self.instructions(&self.words(Program::Ours, size, "")));
         for (size, count) in SIZES.iter().zip(counts) {
             println!("{size:>4}  {:>12}", or_dash(count.map(thousands)));
@@ -222,7 +222,7 @@ impl Bench {
         let known = || counts.iter().flatten();
         if let (Some(&least), Some(&most)) = (known().min(), known().max()) {
             let more = 100.0 * (most - least) as f64 / least as f64;
-            println!("The most is {more:.1} % more than the least.");
+            println!("The maximum is {more:.1} % more than the minimum.");
         }
     }
 }
@@ -238,7 +238,7 @@ impl Program {
     }
 }
 
-/// The least program Linux can run: an ELF header, one segment, and `exit(0)`.
+/// The smallest program that Linux can run: an ELF header, one segment, and `exit(0)`.
 fn exit_program() -> Option<Vec<u8>> {
     const CODE: &[u8] = b"\xb8\x3c\0\0\0\x31\xff\x0f\x05"; // mov eax, 60; xor edi, edi; syscall
     const HEADERS: u64 = 64 + 56;
@@ -260,7 +260,7 @@ fn exit_program() -> Option<Vec<u8>> {
     Some(elf)
 }
 
-/// The median of `program`, the least, and the ratios to the medians of the others.
+/// Prints the median of `program`, its least time, and the ratios to the medians of the others.
 fn print_times(program: Program, times: &[Vec<Duration>]) {
     let all = |program| {
         PROGRAMS
@@ -280,7 +280,7 @@ fn print_times(program: Program, times: &[Vec<Duration>]) {
     print!("  {:>7}  {:>7}", ratio(Program::Exit), ratio(Program::True));
 }
 
-/// The absolute path of a program, so that its runs do not include the search.
+/// The absolute path of a program, so that its times do not include the search.
 fn in_path(name: &str) -> String {
     let directories = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&directories)

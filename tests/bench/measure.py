@@ -1,4 +1,4 @@
-"""Runs ways to do the same thing in turn, and shows their times."""
+"""Runs several ways of doing the same thing in turn, and formats their times."""
 
 import os
 import statistics
@@ -7,12 +7,12 @@ import time
 
 
 def in_turn(ways, rounds, limit):
-    """The seconds each way took, sorted: name -> list.
+    """Returns the sorted seconds of each way: name -> list.
 
-    A way is a function that returns its seconds. Round after round all are run, each
-    second time in the opposite order, so that what disturbs the machine disturbs all.
-    A slow way sits out once it took `limit` seconds in all; not before its third run,
-    if one takes less than twice that.
+    A way is a function that returns its seconds. Each round runs all ways, every second one in
+    the opposite order, so that what disturbs the machine disturbs all. A way that has taken
+    `limit` seconds in total is left out of the remaining rounds, but not before its third run
+    if each run takes less than twice the limit.
     """
     times = {name: [] for name in ways}
     order = list(ways)
@@ -26,7 +26,7 @@ def in_turn(ways, rounds, limit):
 
 
 def seconds_of(action):
-    # What was written before is not to be paid for now.
+    # Earlier writes must not count.
     os.sync()
     start = time.monotonic()
     action()
@@ -34,7 +34,7 @@ def seconds_of(action):
 
 
 def run(*command, **options):
-    """Runs a command that must succeed and has nothing to say."""
+    """Runs a command that must succeed; returns its output."""
     done = subprocess.run(
         [str(word) for word in command],
         stdin=options.pop("stdin", subprocess.DEVNULL),
@@ -48,14 +48,14 @@ def run(*command, **options):
 
 
 def on_disk(path):
-    """Bytes that a file, or all files below a directory, take on disk."""
+    """The bytes that a file, or all files in a directory tree, take on disk."""
     if path.is_dir():
         return sum(on_disk(entry) for entry in path.iterdir())
     return path.stat().st_blocks * 512
 
 
 def spread(seconds):
-    """What is kept of the times of a way."""
+    """What results.json keeps of the sorted times of a way."""
     return {"median": statistics.median(seconds), "least": seconds[0], "runs": len(seconds)}
 
 
@@ -66,7 +66,7 @@ def time_text(seconds):
 
 
 def spread_text(found):
-    """Two columns of a table for what `spread` kept: median and least."""
+    """Two columns of a table for a result of `spread`: median and least."""
     return [time_text(found["median"]), time_text(found["least"])]
 
 

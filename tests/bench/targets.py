@@ -16,7 +16,7 @@ BIG = "on a 5 GiB source file, size declared"
 BIG_ALONE = "the same, `--output_groups=default`"
 BIG_UNDECLARED = "on a 5 GiB source file, not declared"
 
-# Label -> the package, its head, and a target; {size} is what a change changes.
+# Label -> the package, its head, and a target. A change replaces {size} or {cluster}.
 SMALL_FILES = 'load("//:small_file.bzl", "{0}")\n'
 OVERLAYS = 'load("@rules_qcow2//rules:defs.bzl", "qcow2_overlay")\n'
 BASE = 'genrule(name = "base", outs = ["base.img"], cmd = "truncate -s 1M $@")\n'
@@ -77,8 +77,8 @@ touched_file = rule(
 )
 '''
 
-# Bazel builds, and for that hashes, what is in the runfiles of a target that it is told to build,
-# unless it is told to build the target's own output alone.
+# Bazel also builds, and therefore hashes, the runfiles of a requested target, unless it is told
+# to build only the target's own output.
 FLAGS = {BIG_ALONE: ["--output_groups=default"]}
 
 STEPS = ["cold", "again", "one change"]
@@ -97,7 +97,7 @@ class Targets(Workspace):
             self.package(label)
 
     def package(self, label, size="20G", cluster="64K"):
-        """Writes the package of a label; the size or cluster size is that of its first target."""
+        """Writes the package of a label; `size` and `cluster` are those of its first target."""
         package, head, target = PACKAGES[label]
         lines = [target.format(n=0, size=size, cluster=cluster)]
         count = 50 if self.setup.small else 1000
@@ -105,7 +105,7 @@ class Targets(Workspace):
         self.write(f"{package}/BUILD.bazel", head + "".join(lines))
 
     def build_label(self, label):
-        """Builds all targets of a label; the seconds from start to end."""
+        """Builds all targets of a label; returns the seconds from start to end."""
         return self.build(*FLAGS.get(label, []), f"//{PACKAGES[label][0]}:all")
 
 
@@ -114,7 +114,7 @@ def measure(setup):
     labels = list(PACKAGES)
     times = {label: {step: [] for step in STEPS} for label in labels}
     try:
-        # The first round warms the server, and does not count.
+        # The first round warms up the server, and does not count.
         for number in range(1 + (setup.rounds or (1 if setup.small else 5))):
             for label in labels:
                 measured = measure_label(workspace, label, number)

@@ -1,4 +1,4 @@
-"""The node of tests/vm/linux from a saved state: to make that, to boot and to start from it in turn."""
+"""The node of tests/vm/linux: saving its state, booting it, and starting it from the state."""
 
 import gzip
 import hashlib
@@ -46,7 +46,7 @@ def measure(setup):
 
 
 def start(setup, node, base, count):
-    """Seconds from no disk to the answer of the first command, of nodes that start side by side."""
+    """Starts nodes side by side; returns the seconds until all have run a command, with making the disks."""
     paths = [setup.directory / f"node{number}.qcow2" for number in range(count)]
     os.sync()
     begin = time.monotonic()
@@ -66,7 +66,7 @@ def start(setup, node, base, count):
 
 
 def costs(state):
-    """What a state costs a cache: its length, as it is and compressed, and the time for it."""
+    """What a state costs a cache: its length, plain and compressed, and the time to process it."""
     content = state.read_bytes()
     found = {"the state": {"bytes": len(content)}}
     begin = time.monotonic()

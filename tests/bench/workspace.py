@@ -1,4 +1,4 @@
-"""A Bazel workspace with an output base and a server of its own, in which builds are measured."""
+"""A Bazel workspace with its own output base and server, in which builds are measured."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ toolchain(
 
 
 class Workspace:
-    """Uses the rules of this workspace and the tool that the benchmark is given."""
+    """Uses the rules of this repository and the tool that the benchmark is given."""
 
     def __init__(self, setup):
         self.setup = setup
@@ -51,7 +51,7 @@ class Workspace:
         path.write_text(text)
 
     def bazel(self, *arguments):
-        # Where this runs below `bazelw`, its Bazel is the one in PATH.
+        # If `bazelw` has started this, its Bazel is the one in PATH.
         environment = dict(os.environ)
         if "BAZEL" not in environment and not shutil.which("bazelisk"):
             environment["BAZEL"] = shutil.which("bazel")
@@ -62,12 +62,12 @@ class Workspace:
         return run(bazelw, output, *arguments, cwd=self.path, env=environment)
 
     def build(self, *arguments):
-        """Builds; the seconds from start to end."""
+        """Builds; returns the seconds from start to end."""
         start = time.monotonic()
         self.bazel("build", *arguments)
         return time.monotonic() - start
 
     def close(self):
         self.bazel("shutdown")
-        # Bazel's outputs are read-only directories.
+        # Bazel makes output directories read-only.
         subprocess.run(["chmod", "-R", "u+w", self.setup.directory], check=True)

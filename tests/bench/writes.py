@@ -25,7 +25,7 @@ def measure(setup):
 
 
 def random_writes(size, count, flush_each=None):
-    """Commands for qemu-io: 4 KiB each at random places of the disk."""
+    """Yields commands for qemu-io: writes of 4 KiB at random places of the disk."""
     places = random.Random(0)
     for number in range(1, count + 1):
         yield f"write -q -P 1 {places.randrange(size * 256) * 4096} 4096"
@@ -38,13 +38,13 @@ def qemu_io(path, commands, *arguments):
     script = path.with_suffix(".commands")
     script.write_text("\n".join([*commands, "quit", ""]))
     with open(script) as stdin:
-        said = run("qemu-io", *arguments, stdin=stdin)
-    if b"failed" in said or b"rror" in said:
-        raise RuntimeError(said.decode())
+        output = run("qemu-io", *arguments, stdin=stdin)
+    if b"failed" in output or b"rror" in output:
+        raise RuntimeError(output.decode())
 
 
 def measure_kinds(setup, base, size, rounds):
-    """Random small writes on each kind of disk: time, and what it grows by."""
+    """Small random writes on each kind of disk: the time, and the growth of the disk."""
     count = 500 if setup.small else 5000
     path = setup.directory / "disk"
     grown = {}
@@ -69,7 +69,7 @@ def measure_kinds(setup, base, size, rounds):
 
 
 def measure_caches(setup, base, size, rounds):
-    """The same with a flush after each 16, as a guest's journal does, by cache mode."""
+    """Such writes with a flush after each 16, as for a journal, in each cache mode."""
     count = 160 if setup.small else 1600
     path = setup.directory / "disk"
 
@@ -89,7 +89,7 @@ def measure_caches(setup, base, size, rounds):
 
 
 def measure_discards(setup, base):
-    """What is left of 32 MiB of data that a guest writes and then discards, or zeroes."""
+    """The bytes on disk after 32 MiB of data were written and then discarded or overwritten with zeros."""
     path = setup.directory / "disk"
     given = {"discard": "discard 0 32M", "write of zeros": "write -q -P 0 0 32M"}
     settings = {
