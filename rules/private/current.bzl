@@ -29,6 +29,6 @@ def _current_qcow2_toolchain_impl(ctx):
 
 current_qcow2_toolchain = rule(
     implementation = _current_qcow2_toolchain_impl,
-    doc = "The tool for build actions: `$(QCOW2_OVERLAY)` in a genrule that has this target in `toolchains` and `tools`.",
+    doc = "The tool for build actions: `$(QCOW2_OVERLAY)` in a genrule that has this target in `toolchains`.",
     toolchains = [TOOLCHAIN_TYPE],
 )

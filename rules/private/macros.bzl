@@ -71,10 +71,7 @@ def qcow2_image(
         outs = ["node_base.qcow2"],
         cmd = "$(execpath :make_image) $@.raw && $(QCOW2_OVERLAY) convert -q -f raw $@.raw $@ && rm $@.raw",
         toolchains = ["@rules_qcow2//rules:current_qcow2_toolchain"],
-        tools = [
-            ":make_image",
-            "@rules_qcow2//rules:current_qcow2_toolchain",
-        ],
+        tools = [":make_image"],
     )
     ```
 

@@ -43,8 +43,9 @@ def qcow2_test(name, test, disks, keep_disks = "never", **kwargs):
         a test. Tag a test `manual`, or it also runs without disks.
       disks: Dictionary from names of disks to images: targets of `qcow2_overlay`,
         `qcow2_image` or `qcow2_provision`, or others with `Qcow2Info`. A name is a letter and
-        up to 30 letters, digits or `_`. Several disks can have the same image. The
-        dictionary and each image can be a `select()`.
+        up to 30 letters, digits or `_`, but not that of a variable that Bazel sets (`PATH`,
+        `HOME`, `TEST_TMPDIR`...), nor `NODE1_BLOCKDEV` beside `NODE1`. Several disks can have
+        the same image. The dictionary and each image can be a `select()`.
       keep_disks: `"always"` or `"on_failure"` keeps the disks of a run in
         `$TEST_UNDECLARED_OUTPUTS_DIR/disks`, which Bazel puts below `bazel-testlogs`.
       **kwargs: Attributes common to all tests: `args`, `data`, `env`, `env_inherit`, `size`, `timeout`,

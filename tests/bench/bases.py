@@ -69,10 +69,7 @@ genrule(
     cmd = "python3 $(location //:make_image.py) {mib} $@.raw &&" +
           " $(QCOW2_OVERLAY) convert -q -f raw $@.raw $@ && rm $@.raw",
     toolchains = ["@rules_qcow2//rules:current_qcow2_toolchain"],
-    tools = [
-        "//:make_image.py",
-        "@rules_qcow2//rules:current_qcow2_toolchain",
-    ],
+    tools = ["//:make_image.py"],
 )
 """,
     ),
