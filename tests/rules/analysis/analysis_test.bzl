@@ -1,4 +1,4 @@
-"""Tests of what the rules declare, before anything is built."""
+"""Tests of providers and actions, without building anything."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:defs.bzl", "Qcow2Info")
@@ -7,7 +7,7 @@ def _names(files):
     return sorted([file.basename for file in files])
 
 def _image_action(env):
-    """The action that writes the image."""
+    """Returns the action that writes the image."""
     actions = analysistest.target_actions(env)
     return [action for action in actions if action.mnemonic.startswith("Qcow2")][0]
 
@@ -29,7 +29,7 @@ def _image_test_impl(ctx):
     reads = [
         name
         for name in _names(action.inputs.to_list())
-        # Neither the tool nor what it or another one has as runfiles.
+        # Without the tool, and without the runfiles of any tool.
         if "qcow2-overlay" not in name and "runfiles" not in name
     ]
     asserts.equals(env, ctx.attr.reads, reads)
@@ -38,19 +38,19 @@ def _image_test_impl(ctx):
 image_test = analysistest.make(
     _image_test_impl,
     attrs = {
-        "arguments": attr.string(doc = "Arguments of the action."),
-        "base": attr.string(doc = "Name of the file beneath."),
-        "chain": attr.string_list(doc = "Names of the files of the chain, sorted."),
+        "arguments": attr.string(doc = "Text that is in the command line of the action."),
+        "base": attr.string(doc = "Name of the backing file."),
+        "chain": attr.string_list(doc = "Names of the files in the backing chain, sorted."),
         "image": attr.string(doc = "Name of the image."),
         "options": attr.string_dict(
-            doc = "What the provider says of its options.",
+            doc = "The options in the provider.",
             default = {
                 "cluster_size": "65536",
                 "compat": "1.1",
             },
         ),
-        "reads": attr.string_list(doc = "Names of the inputs of the action besides the tool, sorted."),
-        "virtual_size": attr.string(doc = "The declared size."),
+        "reads": attr.string_list(doc = "Names of the inputs of the action other than the tool, sorted."),
+        "virtual_size": attr.string(doc = "The size in the provider."),
     },
 )
 
@@ -59,13 +59,13 @@ def _provision_test_impl(ctx):
     action = _image_action(env)
     asserts.equals(env, ctx.attr.outs, _names(action.outputs.to_list()))
 
-    # Of the exec configuration or not, they are in this place.
+    # Paths from the root of the output tree, whatever the configuration.
     place = lambda text: "".join([
         part.partition("/bin/")[2] if part.startswith("bazel-out/") else part
         for part in text.replace("bazel-out/", "\nbazel-out/").split("\n")
     ])
-    behind = [place(text) for text in action.argv[action.argv.index("--") + 1:]]
-    asserts.equals(env, [ctx.attr.tool] + ctx.attr.tool_args, behind)
+    command = [place(text) for text in action.argv[action.argv.index("--") + 1:]]
+    asserts.equals(env, [ctx.attr.tool] + ctx.attr.tool_args, command)
     found = {name: place(action.env[name]) for name in ctx.attr.env}
     asserts.equals(env, ctx.attr.env, found)
     tool = action.argv[action.argv.index("--") + 1]
@@ -96,7 +96,7 @@ def _clone_test_impl(ctx):
     target = analysistest.target_under_test(env)
     asserts.equals(env, {"QCOW2_OVERLAY_IMAGE": ctx.attr.image}, target[RunEnvironmentInfo].environment)
 
-    # The image is beside it, and its chain is there.
+    # The image is in the directory of the program, and its chain is in the runfiles.
     files = target[DefaultInfo].default_runfiles.files.to_list()
     images = [file for file in files if file.basename == ctx.attr.image]
     asserts.equals(env, target[DefaultInfo].files_to_run.executable.dirname, images[0].dirname)
@@ -135,7 +135,7 @@ toolchain_test = analysistest.make(
     _toolchain_test_impl,
     attrs = {
         "exec_tool": attr.string(doc = "Name of the tool that runs in actions."),
-        "target_tool": attr.string(doc = "Name of the tool that runs beside tests."),
+        "target_tool": attr.string(doc = "Name of the tool that runs in tests."),
     },
     config_settings = {"//command_line_option:platforms": str(Label(":other_machine"))},
 )
@@ -148,7 +148,7 @@ def _current_test_impl(ctx):
 
 current_test = analysistest.make(
     _current_test_impl,
-    attrs = {"command": attr.string(doc = "What a genrule says to run the tool.")},
+    attrs = {"command": attr.string(doc = "The command that runs the tool in a genrule.")},
     config_settings = {"//command_line_option:extra_toolchains": [str(Label(":registered_of_root"))]},
 )
 
@@ -161,7 +161,7 @@ def _coverage_test_impl(ctx):
         asserts.true(env, script in inputs, script)
     return analysistest.end(env)
 
-# What merges coverage is a download by default.
+# By default, Bazel downloads the programs that merge coverage.
 coverage_test = analysistest.make(
     _coverage_test_impl,
     config_settings = {

@@ -1,4 +1,4 @@
-"""Tests of the sizes that BUILD files may say."""
+"""Test of how sizes in BUILD files are read."""
 
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
 

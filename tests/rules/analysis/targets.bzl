@@ -1,4 +1,4 @@
-"""Targets of other rules that tests name as a base."""
+"""Rules whose targets the tests use as bases."""
 
 load("//rules:defs.bzl", "Qcow2Info")
 
@@ -26,7 +26,7 @@ foreign_image = rule(
     doc = "An image of another ruleset, which provides Qcow2Info.",
     attrs = {
         "backing": attr.label(allow_single_file = True),
-        "chain": attr.label_list(doc = "The chain beneath `image`.", allow_files = True),
+        "chain": attr.label_list(doc = "The files that back `image`.", allow_files = True),
         "image": attr.label(allow_single_file = True, mandatory = True),
     },
 )
@@ -36,6 +36,6 @@ def _plain_image_impl(ctx):
 
 plain_image = rule(
     implementation = _plain_image_impl,
-    doc = "An image of which only the least is said.",
+    doc = "An image whose Qcow2Info has only the mandatory fields.",
     attrs = {"image": attr.label(allow_single_file = True, mandatory = True)},
 )

@@ -1,7 +1,7 @@
 """Prints the Markdown page of a .bzl file from the text output of starlark_doc_extract.
 
-That output is a stardoc_output.ModuleInfo. Fields that only newer versions of Bazel
-write are not used, so that the page is the same with all of them.
+That output is a stardoc_output.ModuleInfo. Fields that only newer versions of Bazel write
+are not used, so that the page is the same with all versions.
 """
 
 import ast
@@ -40,7 +40,7 @@ def signature(name, parameters):
 
 
 def row(member, parameter):
-    """The line of a table for an attribute or a field that is set by this parameter."""
+    """The row of a table for an attribute, or for a field that this parameter sets."""
     paragraphs = [" ".join(paragraph.split()) for paragraph in text(member, "doc_string").split("\n\n")]
     doc = "<br><br>".join(paragraphs).replace("|", "\\|")
     value = text(parameter, "default_value")
@@ -54,7 +54,7 @@ def section(name, info, parameters, title, rows):
 
 
 def with_stars(parameter):
-    """The parameter with the stars of *args and **kwargs in its name, which Bazel leaves out."""
+    """The parameter, with the stars of *args and **kwargs, which Bazel omits, in its name."""
     if not parameter["mandatory"] and not parameter["default_value"]:
         parameter["name"].insert(0, "*" if text(parameter, "name") == "args" else "**")
     return parameter
@@ -71,7 +71,7 @@ def function(info):
 
 
 def provider(info):
-    # Without an initializer it takes its fields.
+    # Without an initializer, the fields are the parameters.
     parameters = info["init"][0]["parameter"] if info["init"] else info["field_info"]
     fields = {text(each, "name"): each for each in info["field_info"]}
     setters = {text(each, "name"): each for each in parameters}
@@ -87,7 +87,7 @@ KINDS = {"rule_info": rule, "func_info": function, "provider_info": provider}
 def page(module):
     others = set(module) - set(KINDS) - {"file", "module_docstring"}
     if others:
-        sys.exit(f"render.py: no section for {', '.join(sorted(others))}: only for {', '.join(KINDS)}")
+        sys.exit(f"render.py: cannot render {', '.join(sorted(others))}, only {', '.join(KINDS)}")
     sections = [render(info) for kind, render in KINDS.items() for info in module[kind]]
     contents = []
     for heading, _, doc, _ in sections:
@@ -110,5 +110,5 @@ if __name__ == "__main__":
         markdown = page(parse(file))
     for line in markdown.splitlines():
         if not line.isascii():
-            sys.exit(f"render.py: Bazel 7 garbles what is not ASCII, write this with ASCII only: {line}")
+            sys.exit(f"render.py: Bazel 7 garbles non-ASCII characters: write this in ASCII: {line}")
     print(markdown)

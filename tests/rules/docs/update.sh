@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# Makes rules/reference.md what the .bzl files say.
+# Replaces rules/reference.md in the workspace by the generated file "$1".
 set -euo pipefail
 install -m 644 "$1" "$BUILD_WORKSPACE_DIRECTORY/rules/reference.md"

@@ -1,4 +1,4 @@
-"""A test that an image made by the rules is what QEMU takes it for."""
+"""Test of an image of the rules with QEMU's tools."""
 
 load("@host_tools//:defs.bzl", "QEMU_IMG")
 load("@rules_shell//shell:sh_test.bzl", "sh_test")
@@ -9,8 +9,8 @@ def image_test(name, image, virtual_size, content = None, backing_format = None)
     Args:
       name: the test's name.
       image: a target of `qcow2_image` or `qcow2_overlay`.
-      virtual_size: the size its disk must have, in bytes.
-      content: the raw file whose bytes must be read through the image.
+      virtual_size: the virtual size that it must have, in bytes.
+      content: the raw file that the image must read as.
       backing_format: the format that the image must record for its backing file; None if
         it must have none.
     """

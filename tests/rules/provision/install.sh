@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# A tool of qcow2_provision that writes the same each time, as no guest does:
+# A tool for qcow2_provision that, unlike a guest, writes the same bytes each time:
 #
 #   install.sh OFFSET PATTERN [RELEASE LOG]
 #
-# Fills 64 KiB of the disk with a byte, after another one and with a detour. RELEASE is a file
-# that it reads, and $OLD an image with its chain; LOG is one that it writes.
+# Fills 64 KiB of the disk with a byte, twice: the last write counts. RELEASE is a file that it
+# reads, $OLD an image whose chain it opens, and LOG a file that it writes.
 set -euo pipefail
 
 readonly offset=$1 pattern=$2 release=${3:-} log=${4:-}
 
-# With the chain that QEMU is to open.
+# This opens the disk and its chain.
 qemu-io -c "write -P 0xff $offset 64K" -c "write -P $pattern $offset 64K" "json:$DISK_BLOCKDEV"
 if [[ -n $release ]]; then
   cat "$release" >"$log"

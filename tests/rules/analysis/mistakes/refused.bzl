@@ -1,4 +1,4 @@
-"""Tests of what the rules say about mistakes."""
+"""Tests of the messages for mistakes in BUILD files."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 
@@ -9,17 +9,17 @@ def _failure_test_impl(ctx):
 
 _failure_test = analysistest.make(
     _failure_test_impl,
-    attrs = {"message": attr.string(doc = "What the failure says.")},
+    attrs = {"message": attr.string(doc = "Text that is in the message.")},
     expect_failure = True,
 )
 
 def refused(name, rule, message, **kwargs):
-    """A target that is declared wrongly, and the test `<name>_test` that it is refused.
+    """Declares a target with a mistake, and the test `<name>_test` that the rule refuses it.
 
     Args:
       name: the target's name.
-      rule: the rule of the target, which is analysed by the test only.
-      message: what the failure says.
+      rule: the rule of the target, which only the test analyzes.
+      message: text that is in the message.
       **kwargs: attributes of the target.
     """
     rule(
