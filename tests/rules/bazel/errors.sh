@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# Mistakes in BUILD files, and the line that Bazel says to each.
+# Mistakes in BUILD files: each is refused with a message of one line.
 
 mistakes=()
 
-# A check named "$1": a BUILD file with the target `x` that is declared as "$2" is refused with a
-# line that has all of the texts "$3"... in it. In a text, PKG is the package.
+# Adds the check mistake_$1: Bazel refuses a BUILD file that has "$2", which declares the target
+# `x`, with a line that has all of the texts "$3"... in it. In a text, PKG stands for the package.
 mistake() {
   local name=$1 package="$workspace/broken/$1" code=$2
   shift 2
@@ -34,7 +34,7 @@ END
 overlay() { mistake "$1" "qcow2_overlay(name = 'x', $2)" "${@:3}"; }
 image() { mistake "$1" "qcow2_image(name = 'x', $2)" "${@:3}"; }
 provision() { mistake "$1" "qcow2_provision(name = 'x', $2)" "${@:3}"; }
-# A test of //disks:script with these attributes, and of any target.
+# A test of //disks:script, and a test of any target.
 disks() { mistake "$1" "qcow2_test(name = 'x', size = 'small', test = '//disks:script', testonly = True, $2)" "${@:3}"; }
 test_of() { mistake "$1" "qcow2_test(name = 'x', size = 'small', $2)" "${@:3}"; }
 
@@ -130,17 +130,17 @@ test_of test_absent "disks = {'NODE': ':known'}, test = ':absent'" "missing inpu
 mistake toolchain_of_data "qcow2_toolchain(name = 'x', tool = ':group')
 filegroup(name = 'group', srcs = ['BUILD.bazel', ':raw'])" "//PKG:group does not refer to a valid executable target"
 
-# Bazel looks at all of them at once.
+# One build has all of them.
 printf '//broken/%s:x\n' "${mistakes[@]}" >"$work/targets"
 must_fail build --keep_going --target_pattern_file="$work/targets"
 mv "$work/log" "$work/mistakes"
 
-# One line of the log has all that it should, and no image is left.
+# One line of the log has all texts that it should have, and there is no image.
 is_refused() {
   local lines text
   lines=$(<"$work/mistakes")
   while IFS= read -r text; do
-    lines=$(grep -F -- "$text" <<<"$lines") || { grep -F "broken/$1" "$work/mistakes"; fail "not said: $text"; }
+    lines=$(grep -F -- "$text" <<<"$lines") || { grep -F "broken/$1" "$work/mistakes"; fail "no such line: $text"; }
   done <"$workspace/broken/$1/expected"
   [[ ! -e $workspace/bazel-bin/broken/$1/x.qcow2 ]] || fail "an image was left"
 }
@@ -150,10 +150,10 @@ for name in "${mistakes[@]}"; do
   check "mistake_$name"
 done
 
-an_image_is_not_a_program() {
+bazel_run_refuses_an_image() {
   must_fail run //:same_package
-  said "Cannot run target //:same_package: Not executable"
+  printed "Cannot run target //:same_package: Not executable"
 }
 
-check an_image_is_not_a_program
+check bazel_run_refuses_an_image
 rm -r "$workspace/broken"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# bazelw's own root serves workspaces that are not prepared for it.
+# bazelw works in workspaces that know nothing of its private root.
 
-# Bazel in a workspace with this MODULE.bazel, whose target `x` is a file.
+# Runs Bazel in a workspace with the MODULE.bazel "$1" and a target `x`. The output is in $work/log.
 elsewhere() {
   local directory="$work/elsewhere"
   mkdir -p "$directory"
@@ -10,25 +10,25 @@ elsewhere() {
   (cd "$directory" && "$root/bazelw" --output_user_root="$work/elsewhere.output" "${@:2}") >"$work/log" 2>&1
 }
 
-a_workspace_without_our_modules() {
-  elsewhere "" build //:x || { cat "$work/log"; fail "without a module"; }
+a_workspace_without_dependencies_builds() {
+  elsewhere "" build //:x || { cat "$work/log"; fail "does not build"; }
 }
 
 modules_come_from_the_registry_that_the_workspace_names() {
   local registry="$work/registry" extra="$work/registry/modules/extra/1.0" dep='bazel_dep(name = "extra", version = "1.0")'
   mkdir -p "$extra" "$work/extra"
   echo '{}' >"$registry/bazel_registry.json"
-  # It names what the root has, in a version that the registry has not.
+  # It depends on a module of the root, in a version that the registry does not have.
   printf '%s\n' 'module(name = "extra", version = "1.0")' 'bazel_dep(name = "rules_shell", version = "0.6.1")' |
     tee "$extra/MODULE.bazel" >"$work/extra/MODULE.bazel"
   echo 'exports_files(["MODULE.bazel"], visibility = ["//visibility:public"])' >"$work/extra/BUILD.bazel"
   echo "{\"type\": \"local_path\", \"path\": \"$work/extra\"}" >"$extra/source.json"
   elsewhere "$dep" build @extra//:MODULE.bazel --registry="file://$registry" || { cat "$work/log"; fail "not found"; }
-  # Nothing else has it.
+  # It comes from nowhere else.
   if elsewhere "$dep" build @extra//:MODULE.bazel --registry="file://$work/none"; then fail "built without the registry"; fi
-  said "module extra@1.0 not found in registries"
+  printed "module extra@1.0 not found in registries"
 }
 
-check a_workspace_without_our_modules
+check a_workspace_without_dependencies_builds
 check modules_come_from_the_registry_that_the_workspace_names
 (cd "$work/elsewhere" && "$root/bazelw" --output_user_root="$work/elsewhere.output" shutdown)

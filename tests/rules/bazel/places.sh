@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# Opens an overlay of every kind of base in every place where it can be met, and prints
-# the table of rules/README.md. Each cell is real QEMU tools comparing the overlay with its base.
+# Opens an overlay of every kind of base in every place where it can be used, and prints the table
+# of rules/README.md. For each cell qemu-img compares the overlay with its base.
 
-# Rows: the targets of ../../workspaces/matrix/BUILD.bazel and what that table calls them.
+# The rows: targets of ../../workspaces/matrix/BUILD.bazel, and their names in that table.
 readonly ROWS=(
   "same_package              | generated in the same package"
   "other_package             | generated in another package"
@@ -21,7 +21,7 @@ declare -A cells
 
 row_name() { echo "${1%%[ |]*}"; }
 
-# A column: tests with a strategy. Asserts that Bazel used it and did not fall back.
+# Fills a column: tests with a strategy. Fails if Bazel fell back to another one.
 test_place() {
   local place=$1 strategy=$2 suffix=$3 row
   shift 3
@@ -34,7 +34,7 @@ test_place() {
   done
 }
 
-# The column of `bazel run //:overlay -- PATH`.
+# Fills the column of `bazel run //:overlay.clone -- PATH`.
 run_place() {
   local place=$1 row disk
   for row in "${ROWS[@]}"; do
@@ -84,9 +84,9 @@ every_base_opens_in_every_place() {
   run_place "${places[6]}"
 
   table | tee "$work/table"
-  # From the head of the table to the first line that is not part of it.
+  # The table of the README: from its head to the first line that is not part of it.
   awk '/^\| overlay on a base/ { inside = 1 } inside { if (!/^\|/) exit; print }' "$root/rules/README.md" |
-    diff - "$work/table" || fail "rules/README.md has another table"
+    diff - "$work/table" || fail "the table of rules/README.md differs"
 }
 
 check every_base_opens_in_every_place

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# Provisioning that fails or is interrupted: what Bazel says, and that nothing is left.
+# qcow2_provision that fails or is interrupted: Bazel prints why, and nothing is left behind.
 
 provisioning() {
   mkdir -p "$workspace/failing"
@@ -49,7 +49,8 @@ END
   chmod +x "$workspace/failing/tool.sh"
 }
 
-# Neither an image nor the directory of a disk, wherever the action ran.
+# Fails if there is an image of the target "$1", or the temporary directory of a disk, wherever the
+# action ran.
 nothing_is_left_of() {
   local left
   left=$(find "$work/ausgabe größe" \( -path "*/failing/$1.qcow2" -o -name '.qcow2-overlay-*' \) 2>/dev/null)
@@ -58,30 +59,30 @@ nothing_is_left_of() {
 
 readonly strategies=(--spawn_strategy=linux-sandbox --spawn_strategy=local)
 
-# Builds the target "$1", which must fail with the lines "$2"...
+# Builds the target "$1", which must fail with the texts "$2"... and leave nothing.
 fails_and_says() {
   local strategy text
   for strategy in "${strategies[@]}"; do
     must_fail build "//failing:$1" "$strategy"
-    said "the tool, which $1"
-    for text in "${@:2}"; do said "$text"; done
+    printed "the tool, which $1"
+    for text in "${@:2}"; do printed "$text"; done
     nothing_is_left_of "$1"
   done
 }
 
-a_tool_that_fails() { fails_and_says fails "failed with status 3, so nothing of what it wrote is kept"; }
+a_failing_tool_leaves_nothing() { fails_and_says fails "failed with status 3, so nothing of what it wrote is kept"; }
 
-a_tool_that_is_killed() { fails_and_says killed "was ended by signal 9, so nothing of what it wrote is kept"; }
+a_killed_tool_leaves_nothing() { fails_and_says killed "was ended by signal 9, so nothing of what it wrote is kept"; }
 
-a_tool_that_leaves_the_disk_open() {
+a_tool_that_leaves_the_disk_open_is_refused() {
   fails_and_says leaves_it_open "a process that COMMAND started still has the disk open"
 }
 
-a_tool_that_does_not_write_an_out() {
+a_tool_that_does_not_write_an_output_is_refused() {
   local strategy
   for strategy in "${strategies[@]}"; do
     must_fail build //failing:no_out "$strategy"
-    said "output 'failing/no_out.log' was not created"
+    printed "output 'failing/no_out.log' was not created"
   done
 }
 
@@ -93,36 +94,36 @@ an_interrupted_provisioning_leaves_nothing() {
       disk=$(find "$work/ausgabe größe" -name DISK.qcow2 2>/dev/null) && [[ -n $disk ]] && break
       sleep 0.1
     done
-    [[ -n $disk ]] || { cat "$build_log"; fail "it did not start"; }
-    # As a terminal does it: to the client, which is not this process but below it.
-    bazel_client_gets INT
-    wait $! && fail "it succeeded"
+    [[ -n $disk ]] || { cat "$build_log"; fail "the tool did not start"; }
+    # As a terminal does. The client is a descendant of the process in the background.
+    interrupt_client
+    if wait $!; then fail "the build succeeded"; fi
     grep -q 'interrupted' "$build_log" || { cat "$build_log"; fail "not interrupted"; }
     nothing_is_left_of waits
   done
 }
 
-the_environment_is_that_of_every_action_and_of_the_target() {
+the_tool_has_the_action_env_and_the_env_of_the_target() {
   local log="$workspace/bazel-bin/failing/environment.log" text
   OF_THE_CLIENT=inherited must build //failing:environment --action_env=OF_EVERY_ACTION=yes --action_env=OF_THE_CLIENT
   for text in OF_THE_TARGET=yes OF_EVERY_ACTION=yes OF_THE_CLIENT=inherited; do
-    grep -qx "$text" "$log" || { cat "$log"; fail "$text"; }
+    grep -qx "$text" "$log" || { cat "$log"; fail "no $text"; }
   done
 }
 
-# Sends a signal to the client of the build that runs.
-bazel_client_gets() {
+# Interrupts the client of the build of //failing:waits.
+interrupt_client() {
   local pid
   for pid in $(pgrep -f "build //failing:waits"); do
-    if [[ $(<"/proc/$pid/comm") == bazel* ]]; then kill "-$1" "$pid"; fi
+    if [[ $(<"/proc/$pid/comm") == bazel* ]]; then kill -INT "$pid"; fi
   done
 }
 
 provisioning
-check a_tool_that_fails
-check a_tool_that_is_killed
-check a_tool_that_leaves_the_disk_open
-check a_tool_that_does_not_write_an_out
+check a_failing_tool_leaves_nothing
+check a_killed_tool_leaves_nothing
+check a_tool_that_leaves_the_disk_open_is_refused
+check a_tool_that_does_not_write_an_output_is_refused
 check an_interrupted_provisioning_leaves_nothing
-check the_environment_is_that_of_every_action_and_of_the_target
+check the_tool_has_the_action_env_and_the_env_of_the_target
 rm -r "$workspace/failing"

@@ -1,17 +1,17 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# A workspace that registers its own build of the tool needs no Rust.
+# A workspace that registers its own build of the tool needs no Rust toolchain.
 
-no_rust_is_fetched_or_built() {
+a_registered_tool_needs_no_rust() {
   local found
   must clean --expunge
   must build //:all
-  bazel cquery 'deps(//:all)' >"$work/deps" 2>"$work/log" || { cat "$work/log"; fail "no dependencies"; }
+  bazel cquery 'deps(//:all)' >"$work/deps" 2>"$work/log" || { cat "$work/log"; fail "cquery failed"; }
   grep -q '^//prebuilt:qcow2-overlay' "$work/deps" || fail "the prebuilt tool is not used"
-  if grep -E 'crates//|rules_qcow2.*//src|rules_rust' "$work/deps"; then fail "depends on these"; fi
-  # Repositories that were fetched.
+  if grep -E 'crates//|rules_qcow2.*//src|rules_rust' "$work/deps"; then fail "depends on these targets"; fi
+  # The repositories that Bazel fetched.
   found=$(ls "$work"/ausgabe*/*/external)
-  grep -q 'rules_qcow2+' <<<"$found" || fail "not the repositories: $found"
+  grep -q 'rules_qcow2+' <<<"$found" || fail "these are not the repositories: $found"
   if grep -E 'crates|cargo' <<<"$found"; then fail "fetched: $found"; fi
 }
 
-check no_rust_is_fetched_or_built
+check a_registered_tool_needs_no_rust

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tests what .github makes of a release: the archive, and what is around it on the way to
-# the registry. It takes the last commit. Each check prints `PASSED name` or `FAILED name`.
+# Tests the files that .github makes for a release of the last commit: the archive, the other
+# files of the release, and the templates for the registry. Each check prints `PASSED name` or
+# `FAILED name`.
 set -euo pipefail
 # shellcheck source=SCRIPTDIR/../bazel/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../bazel/lib.sh"
@@ -10,7 +11,7 @@ readonly url=https://example.org/owner/rules_qcow2/releases/download/v1.2.3
 readonly name=rules_qcow2-1.2.3
 readonly clone=$work/clone dist=$work/dist
 
-# Four files that stand for the tools.
+# Makes four files in place of the tools, in the directory "$1".
 make_tools() {
   local platform
   for platform in linux_aarch64 linux_x86_64 macos_aarch64 macos_x86_64; do
@@ -21,21 +22,22 @@ make_tools() {
 
 archive() { "$clone/.github/release/archive" "$@"; }
 
+# The archive of the arguments "$2"... must be refused with the message "$1".
 must_refuse() {
   local message=$1
   shift
-  if (cd "$clone" && archive "$@") >"$work/log" 2>&1; then fail "made: $*"; fi
+  if (cd "$clone" && archive "$@") >"$work/log" 2>&1; then fail "not refused: $*"; fi
   diff "$work/log" - <<<"archive: $message"
   [[ ! -e $work/refused/$name.tar.gz ]]
 }
 
-same_bytes_from_another_clone() {
+another_clone_gives_the_same_bytes() {
   local other="$work/größe und raum"
   git clone --quiet "$root" "$other"
   git -C "$other" config core.autocrlf true
   git -C "$other" config tar.umask 0
   echo '* text eol=crlf' | tee "$other/.git/info/attributes" >"$work/attributes"
-  # A user's own file, and tools in another order, with other times.
+  # A file that is not in the commit, and tools in another order, with other times.
   echo mine >"$other/rules/mine.bzl"
   make_tools "$other"
   touch -d 2001-02-03 "$other"/qcow2-overlay-*/*
@@ -51,14 +53,14 @@ same_bytes_from_another_clone() {
   (cd "$work/again" && sha256sum ./*) | diff "$work/expected" -
 }
 
-content_is_what_a_consumer_needs() {
+archive_has_only_what_a_consumer_needs() {
   tar -tzf "$dist/$name.tar.gz" >"$work/list"
-  # Nothing beside the directory, and no directory of the repository but these.
-  if grep -v "^$name/" "$work/list"; then fail "not below $name"; fi
+  # Everything is in one directory, with these files and directories of the repository.
+  if grep -v "^$name/" "$work/list"; then fail "not in $name"; fi
   sed "s|^$name/||; /^$/d; s|/.*|/|" "$work/list" | sort -u | diff - <(printf '%s\n' .bazelignore \
     BUILD.bazel Cargo.lock Cargo.toml LICENSE MODULE.bazel README.md rules/ src/ tests/)
-  # No tests' data: what the registry tests is small.
-  if grep "^$name/tests/" "$work/list" | grep -vE "^$name/tests/(workspaces/(bcr/.*)?)?$"; then fail "tests are in it"; fi
+  # Of the tests, only the module that the registry tests, which is small.
+  if grep "^$name/tests/" "$work/list" | grep -vE "^$name/tests/(workspaces/(bcr/.*)?)?$"; then fail "it has these tests"; fi
   (($(stat -c %s "$dist/$name.tar.gz") < 200000))
   local file
   for file in rules/defs.bzl rules/toolchains/tools.bzl src/main.rs tests/workspaces/bcr/MODULE.bazel; do
@@ -66,12 +68,12 @@ content_is_what_a_consumer_needs() {
   done
 }
 
-unpacked_is_the_commit() {
+archived_files_are_those_of_the_commit() {
   tar -xzf "$dist/$name.tar.gz" -C "$work"
-  # All but the table, with permissions.
+  # Content and permissions of each file but the table.
   (cd "$clone" && git ls-files -s) | grep -v rules/toolchains/tools.bzl | while read -r mode hash _ file; do
     if [[ -e $work/$name/$file ]]; then
-      [[ $(git hash-object --no-filters "$work/$name/$file") == "$hash" ]] || fail "$file is another"
+      [[ $(git hash-object --no-filters "$work/$name/$file") == "$hash" ]] || fail "$file has other content"
       [[ $(stat -c %a "$work/$name/$file") == "${mode#100}" ]] || fail "$file has other permissions"
     fi
   done
@@ -92,16 +94,15 @@ assert list(scope["TOOLS"].items()) == list(tools.items()) and len(tools) == 4, 
 END
 }
 
-archive_refuses_what_is_wrong() {
-  local tools=(qcow2-overlay-linux_x86_64/*)
+archive_refuses_wrong_arguments() {
   must_refuse "takes REF VERSION URL OUTPUT TOOL..., not 4 arguments" HEAD 1.2.3 "$url" "$work/refused"
-  must_refuse "'v1.2' is not a version like 1.2.3" HEAD v1.2 "$url" "$work/refused" "$clone/${tools[0]}"
+  must_refuse "'v1.2' is not a version like 1.2.3" HEAD v1.2 "$url" "$work/refused" "$dist/qcow2-overlay-linux_x86_64"
   must_refuse "'nothing' is not a commit of this repository" nothing 1.2.3 "$url" "$work/refused" "$dist/qcow2-overlay-linux_x86_64"
   must_refuse "'README.md' is not named like qcow2-overlay-linux_x86_64" HEAD 1.2.3 "$url" "$work/refused" README.md
   must_refuse "'qcow2-overlay-linux_x86_64' is not a file" HEAD 1.2.3 "$url" "$work/refused" qcow2-overlay-linux_x86_64
 }
 
-# As release_ruleset.yaml does it.
+# Runs release_prep.sh as release_ruleset.yaml does.
 release_has_all_files() {
   make_tools "$clone"
   (cd "$clone" && GITHUB_REPOSITORY=owner/rules_qcow2 .github/workflows/release_prep.sh v1.2.3) >"$work/notes"
@@ -121,7 +122,7 @@ release_needs_all_tools() {
   [[ ! -e $clone/dist ]]
 }
 
-# What the registry gets names what is released.
+# The metadata and the URL in the registry are those of the release.
 templates_name_the_release() {
   local commit
   commit=$(cd "$clone" && .github/release/templates owner rules_qcow2 somebody)
@@ -148,11 +149,11 @@ git clone --quiet "$root" "$clone"
 make_tools "$work/tools"
 (cd "$clone" && archive HEAD 1.2.3 "$url" "$dist" "$work"/tools/*/*)
 
-check same_bytes_from_another_clone
-check content_is_what_a_consumer_needs
-check unpacked_is_the_commit
+check another_clone_gives_the_same_bytes
+check archive_has_only_what_a_consumer_needs
+check archived_files_are_those_of_the_commit
 check table_has_every_tool
-check archive_refuses_what_is_wrong
+check archive_refuses_wrong_arguments
 check release_has_all_files
 check release_needs_all_tools
 check templates_name_the_release

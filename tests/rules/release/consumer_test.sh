@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests a release as its consumer has it: from a registry, in a workspace of its own, with the
-# tool of this machine. Each check prints `PASSED name` or `FAILED name`.
+# Tests a release as a consumer uses it: from a registry, in a workspace of its own, with a
+# prebuilt tool for this machine. Each check prints `PASSED name` or `FAILED name`.
 set -euo pipefail
 # shellcheck source=SCRIPTDIR/../bazel/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../bazel/lib.sh"
@@ -9,7 +9,7 @@ trap finish EXIT
 platform=linux_$(uname -m)
 readonly platform dist=$work/dist consumer=$work/consumer registry=$work/registry
 
-# The tool as the release workflow makes it.
+# Builds the tool as the release workflow does.
 build_tool() {
   (
     cd "$root"
@@ -21,7 +21,7 @@ build_tool() {
   rm -r "$work/target"
 }
 
-# Puts version "$1" with the tool "$2" into the registry, as publishing does.
+# Publishes version "$1" with the tool "$2" in the registry.
 publish() {
   local version=$1 tool=$2 module=$registry/modules/rules_qcow2/$1 archive
   (cd "$root" && .github/release/archive HEAD "$version" "file://$dist" "$dist" "$tool")
@@ -39,7 +39,7 @@ publish() {
 END
 }
 
-# A new workspace that uses version "$1": what the registry tests, with nothing overridden.
+# Makes a workspace that uses version "$1": the module that the registry tests, without overrides.
 new_consumer() {
   bazel shutdown >/dev/null 2>&1 || true
   chmod -R u+w "$consumer" "$work/output" 2>/dev/null || true
@@ -54,15 +54,15 @@ END
   echo "common --registry=file://$registry" >>"$consumer/.bazelrc"
 }
 
-# Bazel in that workspace, in place of the one of lib.sh.
+# Runs Bazel in that workspace, in place of the function of lib.sh.
 bazel() { (cd "$consumer" && "$root/bazelw" --output_user_root="$work/output" "$@"); }
 
-# What was fetched.
+# Prints the repositories that Bazel fetched.
 repositories() { ls "$work"/output/*/external; }
 
-# What images and tests need compiled: the name of each target, and the file that comes of it.
+# Prints the targets that have to be compiled for images and tests, each with its output.
 compiled() {
-  bazel aquery 'mnemonic(Rustc, deps(//:all))' "$@" >"$work/rustc" 2>"$work/log" || { cat "$work/log"; fail "aquery"; }
+  bazel aquery 'mnemonic(Rustc, deps(//:all))' "$@" >"$work/rustc" 2>"$work/log" || { cat "$work/log"; fail "aquery failed"; }
   sed -nE 's/^ *(Target|Outputs): //p' "$work/rustc" | paste - -
 }
 
@@ -79,41 +79,41 @@ the_first_overlay_needs_no_rust() {
   [[ -z $(compiled) ]] || fail "compiles: $(compiled)"
 }
 
-tests_and_bazel_run_need_no_rust_either() {
+tests_and_bazel_run_need_no_rust() {
   must test //...
-  grep -qE '^//:disks_test +PASSED' "$work/log" || fail "not tested"
+  grep -qE '^//:disks_test +PASSED' "$work/log" || fail "the test did not run"
   must run //:node.clone -- "$work/disk.qcow2"
   must run @rules_qcow2//:qcow2-overlay -- info "$work/disk.qcow2"
-  said "virtual size: 20 GiB"
+  printed "virtual size: 20 GiB"
   if repositories | grep -E 'crates|debian_rust'; then fail "these were fetched"; fi
 }
 
-source_is_built_where_that_is_asked_for() {
+tool_from_source_compiles_the_tool_once() {
   local tool='rules_qcow2.*//src:qcow2-overlay\b' found
   found=$(compiled --@rules_qcow2//rules:tool_from_source | grep "$tool") || fail "not from source"
-  # Once, for builds and tests, whatever the compilation mode is.
+  # Builds and tests use the same tool, whatever the compilation mode.
   (($(wc -l <<<"$found") == 1)) || fail "more than once: $found"
   diff <(echo "$found") <(compiled --@rules_qcow2//rules:tool_from_source -c opt | grep "$tool") || fail "again with -c opt"
 }
 
-a_tool_that_was_changed_is_refused() {
+a_tool_with_another_checksum_is_refused() {
   publish 1.0.1 "$work/tools/qcow2-overlay-$platform"
   echo >>"$dist/qcow2-overlay-$platform"
   new_consumer 1.0.1
   must_fail build //:node
-  grep -qE "Error downloading .*/qcow2-overlay-$platform\].*: Checksum was [0-9a-f]+ but wanted" "$work/log" || fail "not said"
+  grep -qE "Error downloading .*/qcow2-overlay-$platform\].*: Checksum was [0-9a-f]+ but wanted" "$work/log" || { cat "$work/log"; fail "no message about the checksum"; }
   [[ ! -e $consumer/bazel-bin/node.qcow2 ]] || fail "an image was made"
 }
 
-a_platform_without_a_tool_builds_it() {
+a_platform_without_a_prebuilt_tool_compiles_it() {
   cp "$work/tools/qcow2-overlay-$platform" "$work/tools/qcow2-overlay-macos_x86_64"
   publish 1.0.2 "$work/tools/qcow2-overlay-macos_x86_64"
   new_consumer 1.0.2
   grep -q 'rules_qcow2.*//src:qcow2-overlay\b' <(compiled) || fail "not from source"
 }
 
-# For another machine than this one: images as ever, tests are refused with what would help.
-a_target_platform_without_a_tool() {
+# Images need no tool for the target platform. A test does, and the message says how to get one.
+a_test_for_a_platform_without_a_tool_is_refused() {
   publish 1.0.3 "$work/tools/qcow2-overlay-$platform"
   new_consumer 1.0.3
   cat >>"$consumer/BUILD.bazel" <<'END'
@@ -124,7 +124,7 @@ platform(
 END
   must build //:node --platforms=//:riscv
   must_fail build //:disks_test --platforms=//:riscv
-  said "//:disks_test: there is no prebuilt qcow2-overlay for the target platform: build it with --@rules_qcow2//rules:tool_from_source, or register a qcow2_toolchain"
+  printed "//:disks_test: there is no prebuilt qcow2-overlay for the target platform: build it with --@rules_qcow2//rules:tool_from_source, or register a qcow2_toolchain"
 }
 
 the_tool_is_static() {
@@ -136,9 +136,9 @@ build_tool
 publish 1.0.0 "$work/tools/qcow2-overlay-$platform"
 check the_tool_is_static
 check the_first_overlay_needs_no_rust
-check tests_and_bazel_run_need_no_rust_either
-check source_is_built_where_that_is_asked_for
-check a_tool_that_was_changed_is_refused
-check a_platform_without_a_tool_builds_it
-check a_target_platform_without_a_tool
+check tests_and_bazel_run_need_no_rust
+check tool_from_source_compiles_the_tool_once
+check a_tool_with_another_checksum_is_refused
+check a_platform_without_a_prebuilt_tool_compiles_it
+check a_test_for_a_platform_without_a_tool_is_refused
 ((failed == 0))

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# Actions and tests on the worker.
+# Builds and tests on the worker.
 
 the_worker_sees_nothing_of_the_client() {
   mkdir "$workspace/worker"
@@ -12,11 +12,11 @@ genrule(
 END
   must build --config=remote //worker:sees
   ran_remotely
-  if grep -E "^/|$work|^(HOME|USER)=" "$workspace/bazel-bin/worker/sees.txt"; then fail "it sees these"; fi
+  if grep -E "^/|$work|^(HOME|USER)=" "$workspace/bazel-bin/worker/sees.txt"; then fail "the worker sees these"; fi
   rm -r "$workspace/worker"
 }
 
-remote_actions_give_the_hashes_of_local_ones() {
+remote_actions_make_the_same_images_as_local_ones() {
   must build //...
   hashes "$workspace" >"$work/local"
   (($(wc -l <"$work/local") >= 27)) || fail "too few images: $(cat "$work/local")"
@@ -26,7 +26,7 @@ remote_actions_give_the_hashes_of_local_ones() {
   hashes "$workspace" | diff "$work/local" - || fail "other hashes"
 }
 
-# Tests with a tag pass on the worker, one for each overlay of the matrix.
+# Runs the tests with the tag "$1" on the worker. One for each overlay of the matrix must pass.
 test_rows() {
   local overlays
   overlays=$(rows | wc -l)
@@ -50,7 +50,7 @@ two_configurations_share_one_remote_action() {
 }
 
 check the_worker_sees_nothing_of_the_client
-check remote_actions_give_the_hashes_of_local_ones
+check remote_actions_make_the_same_images_as_local_ones
 check every_base_opens_in_a_remote_test
 check every_base_opens_in_a_remote_action
 check two_configurations_share_one_remote_action

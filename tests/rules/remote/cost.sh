@@ -1,12 +1,13 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# What goes over the network for an overlay of a base of 1 GB, and for a test on it: the
-# relay's counters. Prints the table of README.md.
+# What Bazel transfers for an overlay of a base of 1 GB, and for a test with that overlay. The relay
+# counts the bytes. Prints the table of README.md.
 
+# Adds a package with such bases, overlays and tests.
 big() {
   local package="$workspace/big"
   mkdir -p "$package"
   echo "a large image" >"$package/source.img"
-  # Sparse on this disk. Sparseness is not preserved.
+  # Sparse on the disk, but Bazel transfers all bytes.
   truncate -s 1G "$package/source.img"
   cat >"$package/BUILD.bazel" <<'END'
 load("@rules_qcow2//rules:defs.bzl", "qcow2_overlay", "qcow2_test")
@@ -45,18 +46,18 @@ genrule(
 END
 }
 
-# Coarse: a version of Bazel more or less does not change README.md.
+# Prints a number of bytes, rounded so that the version of Bazel makes no difference.
 amount() { awk -v n="$1" 'BEGIN { if (n < 1e5) print "< 0.1 MB"; else if (n < 2^30) printf "%.1f MB\n", n / 1e6; else printf "%d GB\n", n / 2^30 }'; }
 
-# Runs Bazel and adds a line to the table. Fails if another amount was moved than is
-# expected each way: `little`, or the `base`.
+# Runs the Bazel command "$3"... and adds the row "$1" to the table. Fails unless uploads and
+# downloads are those of "$2": each is `little`, or the `base`.
 row() {
   local what=$1 expected=$2 before up down got
   shift 2
   must clean
   before=$(wc -l <"$work/store/calls")
   must "$@"
-  # The relay counts a call when it is over.
+  # The relay counts a call when it ends, which can be just after Bazel.
   sleep 0.3
   read -r up down < <(tail -n "+$((before + 1))" "$work/store/calls" |
     awk '{ up += $2; down += $3 } END { print up + 0, down + 0 }')
@@ -66,9 +67,9 @@ row() {
   done | paste -sd ' ' | diff <(echo "$expected") - || fail "$what: $up bytes up, $down down"
 }
 
-no_byte_of_a_base_is_moved_that_need_not() {
+a_base_is_transferred_only_when_needed() {
   local minimal=(--config=remote --remote_download_minimal)
-  # The tool and what every test has are in the cache, as they are everywhere after the first build.
+  # The tool and the files of every test are in the cache, as they are after any first build.
   must test --config=remote //disks:private_test
   cat >"$work/table" <<'END'
 | base of 1 GB | | uploaded | downloaded |
@@ -90,5 +91,5 @@ END
 }
 
 big
-check no_byte_of_a_base_is_moved_that_need_not
+check a_base_is_transferred_only_when_needed
 rm -r "$workspace/big"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# qcow2_test on the worker: private disks, and those that are kept come back.
+# qcow2_test on the worker: disks are private, and kept disks are downloaded.
 
 disks_are_private_on_the_worker() {
   INHERITED="from outside" must test --config=remote --nocache_test_results --runs_per_test=2 \
@@ -8,8 +8,8 @@ disks_are_private_on_the_worker() {
   grep -q 'Stats over 2 runs' "$work/log" || fail "not two runs"
 }
 
-# The files of a test's input tree are links to those of the cache, and the test is root's.
-nothing_in_the_cache_changes() {
+# The inputs of a test are links to the files of the cache, and the test runs as root.
+a_test_changes_nothing_in_the_cache() {
   local before
   must build --config=cached //...
   before=$(hashes "$workspace")
@@ -18,10 +18,10 @@ nothing_in_the_cache_changes() {
   must clean
   must build --config=cached //...
   came_from_the_cache
-  hashes "$workspace" | diff <(echo "$before") - || fail "changed"
+  hashes "$workspace" | diff <(echo "$before") - || fail "an image changed"
 }
 
-kept_disks_come_back() {
+kept_disks_are_downloaded() {
   local kept="$workspace/bazel-testlogs/disks/fail_keep_on_failure/test.outputs/disks" disk
   if bazel test --config=remote //disks:fail_keep_on_failure //disks:private_keep_on_failure >"$work/log" 2>&1; then
     fail "passed"
@@ -30,14 +30,14 @@ kept_disks_come_back() {
   [[ -z $(outputs private_keep_on_failure) ]] || fail "kept though it passed"
   [[ $(outputs fail_keep_on_failure) == *disks/DISK.qcow2* ]] || fail "not kept"
   disk=$kept/DISK.qcow2
-  # Its base was on the worker. README.txt, which is kept with it, says what to do.
-  grep -qF 'qemu-img rebase -u -F FORMAT -b PATH DISK' "$kept/README.txt" || fail "not said"
+  # The disk names its base on the worker. The README.txt beside it says what to do.
+  grep -qF 'qemu-img rebase -u -F FORMAT -b PATH DISK' "$kept/README.txt" || fail "README.txt does not say how to rebase"
   must build --config=cached --output_groups=+chain //:chain
   qemu /usr/bin/qemu-img rebase -u -F qcow2 -b "$workspace/bazel-bin/other/middle.qcow2" "$disk"
   opens "$disk"
-  qemu /usr/bin/qemu-io -r -c 'read -P 9 512k 64k' "$disk" >"$work/log" 2>&1 || { cat "$work/log"; fail "not its data"; }
+  qemu /usr/bin/qemu-io -r -c 'read -P 9 512k 64k' "$disk" >"$work/log" 2>&1 || { cat "$work/log"; fail "the disk has other data"; }
 }
 
 check disks_are_private_on_the_worker
-check nothing_in_the_cache_changes
-check kept_disks_come_back
+check a_test_changes_nothing_in_the_cache
+check kept_disks_are_downloaded

@@ -1,21 +1,22 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# What is on the client's disk behind a remote build.
+# What a remote build downloads.
 
-# The images in the output tree: nothing else is there that could be downloaded and large.
+# Prints the images in the output tree, which are the only large outputs.
 images() { find "$workspace/bazel-bin/" \( -name '*.qcow2' -o -name '*.img' \) -type f; }
 
-# With the default, --remote_download_toplevel, and its output group: the base is there too.
-an_overlay_that_was_built_with_its_chain_opens() {
+# With the default, --remote_download_toplevel, the output group brings the base, too.
+an_overlay_built_with_its_chain_opens() {
   local row overlays
-  mapfile -t overlays < <(rows)
+  overlays=$(rows)
   must clean
-  must build --config=cached --output_groups=+chain "${overlays[@]}"
-  for row in "${overlays[@]}"; do
+  # shellcheck disable=SC2086  # a list of labels
+  must build --config=cached --output_groups=+chain $overlays
+  for row in $overlays; do
     opens "$workspace/bazel-bin/${row#//:}.qcow2"
   done
 }
 
-nothing_is_downloaded_that_nobody_asked_for() {
+images_are_downloaded_only_on_request() {
   must clean
   must build --config=remote --remote_download_minimal //...
   ran_remotely
@@ -23,20 +24,21 @@ nothing_is_downloaded_that_nobody_asked_for() {
   must test --config=remote --remote_download_minimal --nocache_test_results //... //disks:private_test
   ran_remotely
   [[ -z $(images) ]] || fail "downloaded by a test: $(images)"
-  # A test does not bring its disks in the default mode, either.
+  # In the default mode, a test does not download its disks, either.
   must test --config=remote --nocache_test_results //disks:private_test
   ran_remotely
-  [[ -z $(images) ]] || fail "downloaded by the test as the top level: $(images)"
-  # Asked for later, it is there.
+  [[ -z $(images) ]] || fail "downloaded by a test in the default mode: $(images)"
+  # A later request downloads it.
   must build --config=cached --output_groups=+chain //:chain
   opens "$workspace/bazel-bin/chain.qcow2"
 }
 
 # `bazel run` downloads the chain in any mode: the disk needs its base.
-bazel_run_gives_a_disk_that_opens() {
-  local row disk
+a_disk_of_bazel_run_opens() {
+  local row overlays disk
+  overlays=$(rows)
   must clean
-  for row in $(rows); do
+  for row in $overlays; do
     disk="$work/disk of ${row#//:}.qcow2"
     must run --config=cached --remote_download_minimal "$row.clone" -- "$disk"
     PLACE=real must run --config=cached --remote_download_minimal "${row}_open"
@@ -44,7 +46,7 @@ bazel_run_gives_a_disk_that_opens() {
   done
 }
 
-a_clean_checkout_builds_nothing() {
+a_new_checkout_builds_nothing_again() {
   must build --config=cached //...
   must test --config=cached //...
   other_client build --config=cached //... >"$work/log" 2>&1 || { cat "$work/log"; fail "build"; }
@@ -61,8 +63,8 @@ what_another_client_built_is_not_built_again() {
   came_from_the_cache
 }
 
-check an_overlay_that_was_built_with_its_chain_opens
-check nothing_is_downloaded_that_nobody_asked_for
-check bazel_run_gives_a_disk_that_opens
-check a_clean_checkout_builds_nothing
+check an_overlay_built_with_its_chain_opens
+check images_are_downloaded_only_on_request
+check a_disk_of_bazel_run_opens
+check a_new_checkout_builds_nothing_again
 check what_another_client_built_is_not_built_again

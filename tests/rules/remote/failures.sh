@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# A worker that dies, and a service that is away.
+# A worker that dies, and a service that cannot be reached.
 
-# An image that takes some seconds to make, and its overlay.
+# Adds a package with an image that takes some seconds to make, and its overlay.
 slow() {
   mkdir -p "$workspace/slow"
   cat >"$workspace/slow/BUILD.bazel" <<'END'
@@ -20,7 +20,7 @@ qcow2_overlay(
 END
 }
 
-the_process_of_an_action_is_killed() {
+a_killed_action_runs_again() {
   (kill -KILL "$(runner)") &
   must build --config=remote --output_groups=+chain //slow:overlay
   wait $! || fail "nothing was killed"
@@ -28,9 +28,9 @@ the_process_of_an_action_is_killed() {
   opens "$workspace/bazel-bin/slow/overlay.qcow2"
 }
 
-# With what it had in memory; what is in its store stays, as in any service. Bazel asks again
-# for the operation, then for the action, as often as it is told to.
-the_worker_dies_and_comes_back() {
+# The worker loses what it has in memory and keeps its store, like any service. Bazel asks again for
+# the operation, then for the action, as often as --remote_retries allows.
+a_build_survives_a_restart_of_the_worker() {
   must clean
   (runner >/dev/null && kill_all worker && sleep 1 && start_worker) &
   must build --config=remote --remote_retries=20 --output_groups=+chain //slow:overlay
@@ -39,23 +39,23 @@ the_worker_dies_and_comes_back() {
   opens "$workspace/bazel-bin/slow/overlay.qcow2"
 }
 
-the_worker_dies_for_good() {
+a_build_whose_worker_is_gone_fails_and_says_why() {
   must clean
   (runner >/dev/null && kill_all worker) &
   must_fail build --config=remote //slow:overlay
   wait $! || fail "nothing was killed"
-  said "Executing genrule //slow:image failed: (Exit 34): UNAVAILABLE"
+  printed "Executing genrule //slow:image failed: (Exit 34): UNAVAILABLE"
 }
 
-# As what comes next sees it: nothing listens.
+# From here on nothing listens on the port.
 without_the_service_a_build_fails_and_says_why() {
   must clean
   must_fail build --config=remote //slow:overlay
-  said "Failed to query remote execution capabilities: UNAVAILABLE"
+  printed "Failed to query remote execution capabilities: UNAVAILABLE"
   [[ ! -e $workspace/bazel-bin/slow/overlay.qcow2 ]] || fail "an image was left"
 }
 
-without_the_service_a_build_is_local_if_that_was_asked_for() {
+without_the_service_remote_local_fallback_builds_locally() {
   local ran
   must build --config=remote --remote_local_fallback --output_groups=+chain //slow:overlay
   ran=$(ran)
@@ -63,21 +63,21 @@ without_the_service_a_build_is_local_if_that_was_asked_for() {
   opens "$workspace/bazel-bin/slow/overlay.qcow2"
 }
 
-it_goes_on_when_the_service_is_back() {
+builds_work_again_when_the_service_is_back() {
   must clean
   must build --config=remote //slow:overlay
   ran_remotely
 }
 
 slow
-check the_process_of_an_action_is_killed
-check the_worker_dies_and_comes_back
-check the_worker_dies_for_good
+check a_killed_action_runs_again
+check a_build_survives_a_restart_of_the_worker
+check a_build_whose_worker_is_gone_fails_and_says_why
 known_port=$(port)
 kill_all relay
 check without_the_service_a_build_fails_and_says_why
-check without_the_service_a_build_is_local_if_that_was_asked_for
+check without_the_service_remote_local_fallback_builds_locally
 start_worker
 start_relay "$known_port"
-check it_goes_on_when_the_service_is_back
+check builds_work_again_when_the_service_is_back
 rm -r "$workspace/slow"

@@ -2,14 +2,13 @@
 
     relay.py SOCKET PORT LOG
 
-SOCKET is where casd listens; the relay listens on 127.0.0.1:PORT, or on a free port that
-it prints if PORT is 0. LOG gets a line for each call that is over: the method, the bytes
-of its requests and those of its responses.
+casd listens on SOCKET. The relay listens on 127.0.0.1:PORT, or on a free port if PORT is 0,
+and prints the port. At the end of each call it appends a line to LOG: the method, the bytes of
+the requests and the bytes of the responses.
 
-Two things stand between casd and Bazel 7. One is its answer to GetCapabilities, which
-says that it speaks no version before 2.1 of the API; Bazel 7 speaks 2.0, and nothing of
-what it does changed between them. And a client that has a connection to a relay sees the
-single calls fail, not the connection, while casd is away: as behind any load balancer.
+The relay has two more purposes. casd reports that it supports no version of the API before
+2.1, but Bazel 7 uses 2.0. The relay reports 2.0: nothing that Bazel uses has changed since. And
+while casd is down, calls fail but the connection stays, as behind a load balancer.
 """
 
 import concurrent.futures
@@ -18,8 +17,8 @@ import sys
 
 import grpc
 
-# low_api_version (4) = SemVer {major (1) = 2, minor (2) = 0}. Two messages one behind the
-# other are one, in which the later value of a field holds.
+# low_api_version (4) = SemVer {major (1) = 2, minor (2) = 0}. Two concatenated
+# messages are one message, in which the last value of a field counts.
 SPEAKS_2_0 = b"\x22\x04\x08\x02\x10\x00"
 CAPABILITIES = "/build.bazel.remote.execution.v2.Capabilities/GetCapabilities"
 
@@ -33,7 +32,7 @@ class Relay(grpc.GenericRpcHandler):
         def forward(requests, context):
             return self.forward(call.method, requests, context)
 
-        # Every kind of call is a stream of messages each way, and a message is bytes.
+        # Any call can be handled as a stream in each direction, and any message as bytes.
         return grpc.stream_stream_rpc_method_handler(forward)
 
     def forward(self, method, requests, context):
@@ -60,7 +59,7 @@ class Relay(grpc.GenericRpcHandler):
 
 def main():
     socket, port, log = sys.argv[1:]
-    # No limit on the size of messages; a port is free or it is an error; try again at once.
+    # Messages of any size; an error if the port is taken; reconnect at once.
     options = [
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# Where actions run is the user's to say: tags, exec_properties and Bazel's options.
+# Users decide where actions run, with tags, exec_properties and Bazel's options.
 
 tagged() {
   mkdir -p "$workspace/tagged"
@@ -40,13 +40,13 @@ qcow2_test(
 END
 }
 
-# The execution requirements of an image of the package.
+# Prints the execution requirements of the action that makes the image "$1" of the package.
 requirements() {
-  bazel aquery --include_commandline=false "mnemonic(Qcow2Create, //tagged:$1)" "${@:2}" 2>/dev/null |
+  bazel aquery --include_commandline=false "mnemonic('Qcow2.*', //tagged:$1)" "${@:2}" 2>/dev/null |
     sed -nE 's/^ *ExecutionInfo: \{(.*)\}$/\1/p'
 }
 
-tags_of_a_target_go_to_its_actions() {
+tags_of_a_target_apply_to_its_actions() {
   local ran found
   must build --config=remote //tagged:all //:same_package
   must clean
@@ -59,16 +59,15 @@ tags_of_a_target_go_to_its_actions() {
   [[ $found == *no-remote:* && $found == *OSFamily:\ linux* ]] || fail "$found"
 }
 
-tags_of_a_provisioning_go_to_its_action() {
+tags_of_a_provisioned_image_apply_to_its_action() {
   local found tag
-  found=$(bazel aquery --include_commandline=false "mnemonic(Qcow2Provision, //tagged:provisioned)" 2>/dev/null |
-    sed -nE 's/^ *ExecutionInfo: \{(.*)\}$/\1/p')
+  found=$(requirements provisioned)
   for tag in no-remote-cache: requires-kvm: "OSFamily: linux"; do
     [[ $found == *"$tag"* ]] || fail "$tag: $found"
   done
 }
 
-nothing_is_required_that_cannot_be_undone() {
+users_can_remove_all_execution_requirements() {
   local found
   found=$(requirements overlay)
   [[ $found == "no-remote-exec: '', supports-path-mapping: ''" ]] || fail "$found"
@@ -77,7 +76,7 @@ nothing_is_required_that_cannot_be_undone() {
 }
 
 tagged
-check tags_of_a_target_go_to_its_actions
-check tags_of_a_provisioning_go_to_its_action
-check nothing_is_required_that_cannot_be_undone
+check tags_of_a_target_apply_to_its_actions
+check tags_of_a_provisioned_image_apply_to_its_action
+check users_can_remove_all_execution_requirements
 rm -r "$workspace/tagged"
