@@ -1,5 +1,5 @@
 #!/bin/sh
-# Each disk is a writable qcow2 image that its blockdev names.
+# Each disk is a writable qcow2 image, and its blockdev names it.
 set -eu
 
 check_disk() {
@@ -8,7 +8,7 @@ check_disk() {
   test "$(head -c 4 "$2" | od -An -tx1 | tr -d ' \n')" = 514649fb
   case $3 in
     *"\"filename\":\"$2\""*"\"node-name\":\"$1\""*) ;;
-    *) echo "its blockdev does not name it: $3"; exit 1 ;;
+    *) echo "$1_BLOCKDEV does not name the disk: $3"; exit 1 ;;
   esac
 }
 

@@ -1,4 +1,4 @@
-"""A target of another configuration."""
+"""Images of another configuration."""
 
 load("@rules_qcow2//rules:defs.bzl", "Qcow2Info")
 

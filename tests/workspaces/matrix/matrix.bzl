@@ -1,24 +1,24 @@
-"""What the matrix is made of: a base that is opened in each place, an image that becomes one file."""
+"""Macros and rules of the matrix: overlays, images of one file, and targets that open them."""
 
 load("@rules_qcow2//rules:defs.bzl", "Qcow2Info", "qcow2_image", "qcow2_overlay")
 load("@rules_shell//shell:sh_binary.bzl", "sh_binary")
 load("@rules_shell//shell:sh_test.bzl", "sh_test")
 
 def _opened_impl(ctx):
-    said = ctx.actions.declare_file(ctx.label.name + ".txt")
+    output = ctx.actions.declare_file(ctx.label.name + ".txt")
     info = ctx.attr.image[Qcow2Info]
     ctx.actions.run_shell(
-        # Another action opens the image: the chain is all it needs.
+        # The action opens the image with only its chain as inputs.
         inputs = depset([ctx.file.content], transitive = [info.chain]),
-        outputs = [said],
-        arguments = [ctx.actions.args().add(info.image).add(ctx.file.content).add(said)],
+        outputs = [output],
+        arguments = [ctx.actions.args().add(info.image).add(ctx.file.content).add(output)],
         command = 'qemu-img compare -f qcow2 -F raw "$1" "$2" > "$3"',
     )
-    return [DefaultInfo(files = depset([said]))]
+    return [DefaultInfo(files = depset([output]))]
 
 _opened = rule(
     implementation = _opened_impl,
-    doc = "What QEMU says of an image in a build action.",
+    doc = "The output of `qemu-img compare` for an image, in a build action.",
     attrs = {
         "content": attr.label(allow_single_file = True),
         "image": attr.label(providers = [Qcow2Info]),
@@ -26,15 +26,15 @@ _opened = rule(
 )
 
 def row(name, base, content = None, **kwargs):
-    """An overlay of a base and what opens it.
+    """Declares an overlay and the targets that open it.
 
-    `<name>_test` opens it from a test's runfiles, `<name>_action_test` has build actions
-    that did, `<name>_open` opens the disk at a path.
+    `<name>_test` opens it in the runfiles of a test, `<name>_action_test` checks the output of
+    build actions that open it, and `<name>_open` opens the disk at a path.
 
     Args:
-      name: names the overlay.
+      name: the name of the overlay.
       base: the target that backs it.
-      content: the raw image that must be read through it; default: `base`.
+      content: the raw image that it must read as; default: `base`.
       **kwargs: attributes of the overlay.
     """
     content = content or base
@@ -63,7 +63,7 @@ def row(name, base, content = None, **kwargs):
         deps = deps,
     )
 
-    # A rule that knows the provider, and one that does not.
+    # A rule that uses the provider, and one that does not.
     _opened(
         name = name + "_opened",
         content = content,
@@ -83,19 +83,19 @@ def row(name, base, content = None, **kwargs):
     sh_test(
         name = name + "_action_test",
         size = "small",
-        srcs = ["//:said.sh"],
+        srcs = ["//:compared.sh"],
         args = ["$(location {}_{})".format(name, action) for action in ["opened", "genrule"]],
         data = [name + "_opened", name + "_genrule"],
         tags = ["action"],
     )
 
 def converted(name, src, content):
-    """An image of the content of another, and `<name>_opened`, which compares them.
+    """Declares an image with the content of another, and `<name>_opened`, which compares them.
 
     Args:
-      name: names the image.
-      src: the other.
-      content: the raw image that must be read through both.
+      name: the name of the image.
+      src: the other image.
+      content: the raw image that both must read as.
     """
     qcow2_image(
         name = name,
@@ -122,6 +122,6 @@ def _foreign_overlay_impl(ctx):
 
 foreign_overlay = rule(
     implementation = _foreign_overlay_impl,
-    doc = "An overlay by a rule that makes no links, on a file of the root package.",
+    doc = "An overlay of a file in the root package, by a rule of another ruleset, which makes no links.",
     attrs = {"backing": attr.label(allow_single_file = True, mandatory = True)},
 )

@@ -3,9 +3,8 @@
 #
 #   open.sh OVERLAY BASE [PATH]
 #
-# OVERLAY and BASE are runfiles; the disk at PATH stands for OVERLAY if given. PLACE in the
-# environment says where the overlay is met, and is checked: a place that is not
-# what it is called proves nothing.
+# OVERLAY and BASE are paths of runfiles. With PATH, it opens the disk at PATH instead of OVERLAY.
+# $PLACE says where the overlay must be, which is checked.
 set -euo pipefail
 
 # --- begin runfiles.bash initialization v3 ---
@@ -32,7 +31,7 @@ case ${PLACE:-runfiles} in
 esac
 
 qemu-img check -q -f qcow2 "$overlay"
-# Reads the whole chain, read-only.
+# Opens the whole chain, read-only.
 qemu-img compare -f qcow2 -F raw "$overlay" "$base"
-# The first bytes name the base: an empty disk would equal an empty base.
+# An empty disk would equal an empty base.
 [[ -n $(head -c 16 "$base" | tr -d '\0') ]] || fail "the base is empty"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The disk has the flavor "$1" of the database, and what the build wrote down of it is true.
+# The disk holds the flavor "$1" of the database, and the file $INFO has its size.
 set -e
 qemu-img dd -O raw if="$DATABASE" of="$TEST_TMPDIR/start" bs=512 count=1
 grep "a $1 database" "$TEST_TMPDIR/start"

@@ -1,4 +1,4 @@
-//! Disks that are written to by several nodes, each its own.
+//! Several nodes, each of which writes to its own disk.
 
 use std::env;
 use std::process::Command;

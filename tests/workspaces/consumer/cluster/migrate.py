@@ -5,7 +5,7 @@ import subprocess
 
 
 def qemu_io(disk, *commands):
-    """Reads and writes a disk as a guest would; fails if it reads anything else."""
+    """Reads and writes a disk as a guest would; fails if it reads other bytes."""
     words = [word for command in commands for word in ("-c", command)]
     subprocess.run(["qemu-io", "-f", "qcow2", *words, disk], check=True)
 

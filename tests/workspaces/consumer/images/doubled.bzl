@@ -1,4 +1,4 @@
-"""A rule of our own that takes an image and makes one."""
+"""A rule that takes an image and makes another."""
 
 load("@rules_qcow2//rules:defs.bzl", "Qcow2Info")
 
@@ -9,8 +9,8 @@ def _doubled_impl(ctx):
     image = ctx.actions.declare_file(ctx.label.name + ".qcow2")
     size = 2 * base.size
 
-    # Both are generated in this package, so one finds the other by its name. What is known of
-    # the base is enough: `-u` leaves it unopened.
+    # Both images are generated in this package, so the file name is enough to find the base. Size
+    # and format are known, so `-u` does not open it.
     ctx.actions.run(
         executable = ctx.toolchains[_TOOLCHAIN_TYPE].exec_tool,
         arguments = ["create", "-q", "-u", "-b", base.image.basename, "-F", base.format, image.path, str(size)],

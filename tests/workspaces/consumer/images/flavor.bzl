@@ -1,4 +1,4 @@
-"""Images of a flavor that is not that of the build."""
+"""Images that are built for debugging in any build."""
 
 load("@rules_qcow2//rules:defs.bzl", "Qcow2Info")
 
@@ -14,9 +14,9 @@ _debug = transition(
 def _debug_image_impl(ctx):
     image = ctx.attr.image[0]
 
-    # What is known of an image goes on to the overlays of it.
-    known = [image[Qcow2Info]] if Qcow2Info in image else []
-    return [DefaultInfo(files = image[DefaultInfo].files)] + known
+    # Qcow2Info, if there is one, tells overlays the size and format.
+    info = [image[Qcow2Info]] if Qcow2Info in image else []
+    return [DefaultInfo(files = image[DefaultInfo].files)] + info
 
 debug_image = rule(
     implementation = _debug_image_impl,

@@ -11,7 +11,7 @@ RUNFILES = runfiles.Create()
 
 
 def disk(path):
-    """Where an image is, by its path in the runfiles."""
+    """Returns the path of an image in the runfiles."""
     return RUNFILES.Rlocation(path)
 
 
@@ -21,7 +21,7 @@ def info(path):
 
 
 def start(path, length):
-    """The first bytes that a guest would read."""
+    """Returns the first bytes that a guest would read."""
     out = os.path.join(os.environ["TEST_TMPDIR"], "start")
     command = ["qemu-img", "dd", "-O", "raw", "if=" + path, "of=" + out, "bs=512", "count=1"]
     subprocess.run(command, check=True)

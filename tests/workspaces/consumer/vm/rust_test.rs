@@ -5,7 +5,7 @@ use std::process::Command;
 
 use runfiles::{rlocation, Runfiles};
 
-/// Where an image is, by its path in the runfiles.
+/// The path of an image in the runfiles.
 fn disk(path: &str) -> PathBuf {
     let runfiles = Runfiles::create().expect("runfiles");
     rlocation!(runfiles, path).expect("the disk is in data")

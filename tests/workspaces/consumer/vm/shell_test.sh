@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A chain of overlays reads as the image at its end; a blank disk is blank.
+# A chain of overlays reads as its base image; a blank disk has its size.
 set -euo pipefail
 
 # --- begin runfiles.bash initialization v3 ---

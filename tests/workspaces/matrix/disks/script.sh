@@ -1,30 +1,31 @@
 #!/usr/bin/env bash
-# What the tests do, as the first argument says.
+# The tests of this package; the first argument says which.
 set -euo pipefail
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
 # Reads and writes a disk as a guest would.
-# shellcheck disable=SC2153  # the test has DISK from the tool
+# shellcheck disable=SC2153  # the tool sets DISK
 guest() { qemu-io -f qcow2 -c "$1" "$DISK" >&2; }
 
 case $1 in
-  # Everything about the environment.
+  # The environment is that of any test.
   check)
     [[ $# == 3 && $2 == "two words" && $3 == *image.img ]] || fail "arguments: $*"
     [[ $IMAGE == *image.img && -e $OF_THE_BINARY && $INHERITED == "from outside" ]]
-    [[ $TEST_TOTAL_SHARDS == 2 ]] && touch "$TEST_SHARD_STATUS_FILE"
+    [[ $TEST_TOTAL_SHARDS == 2 ]] || fail "shards: $TEST_TOTAL_SHARDS"
+    touch "$TEST_SHARD_STATUS_FILE"
     [[ -e source.img && -e image.img ]] || fail "runfiles: $(ls)"
-    [[ -z ${QCOW2_OVERLAY_TEST:-} ]] || fail "the tool's own variable is left"
+    [[ -z ${QCOW2_OVERLAY_TEST:-} ]] || fail "the tool's own variable is still set"
     for disk in "$DISK" "$OTHER" "$TOP"; do
       [[ $disk == "$TEST_TMPDIR"/* && -w $disk && $(stat -c %h "$disk") == 1 ]] || fail "$disk"
       qemu-img check "$disk"
     done
     [[ $DISK != "$OTHER" ]]
     qemu-img compare -F raw "$DISK" image.img
-    # The process is the test's own, started by Bazel.
-    [[ $(ps -o comm= "$PPID" 2>/dev/null || cat "/proc/$PPID/comm") != *as_any_test* ]] || fail "a process in between"
+    # The tool has replaced itself by the test, which is a child of Bazel's script.
+    [[ $(ps -o comm= "$PPID" 2>/dev/null || cat "/proc/$PPID/comm") != *as_any_test* ]] || fail "the parent process is the tool"
     ;;
-  # A fresh disk, on which only this run writes.
+  # The disk is fresh, and only this run writes to it.
   private)
     pattern=$((RANDOM % 250 + 1))
     guest 'read -P 0 512k 64k'
@@ -38,10 +39,10 @@ case $1 in
     ;;
   hang)
     guest 'write -P 9 512k 64k'
-    # A number by which it is found if it is still there.
+    # disks.sh looks for a process with this number.
     sleep 424242
     ;;
-  # Everything that a test could do to what it was given.
+  # Whatever a test can do to its disk.
   touch)
     guest 'write -P 9 0 1M'
     : >"$DISK"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Each file holds what QEMU said of a good image in a build action.
+# Both files, outputs of qemu-img compare in build actions, say that the images are equal.
 set -euo pipefail
 (($# == 2))
 for file; do grep -x 'Images are identical.' "$file"; done
