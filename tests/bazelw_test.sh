@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bazelw takes the Bazel it is told to take, and hands everything through.
+# Tests which Bazel bazelw runs, and that it passes on all arguments and the exit status.
 set -euo pipefail
 
 bazelw=$PWD/$1
@@ -7,7 +7,8 @@ work=$TEST_TMPDIR/work
 mkdir -p "$work/bin"
 cd "$work"
 
-# A command that says its name and its arguments, one a line, and ends with 37.
+# Makes the command "$1" with the version "$2". It prints its name and its arguments, one a line,
+# and exits with 37.
 # shellcheck disable=SC2016  # the recorder expands them
 recorder() {
   printf '#!/bin/sh\nif [ "$1" = --version ]; then echo "%s"; exit; fi\n' "$2" >"$1"
@@ -15,7 +16,8 @@ recorder() {
   chmod +x "$1"
 }
 
-# Runs bazelw with arguments that a careless script would split or drop.
+# The command "$1" must run in the environment "$2"..., with arguments that a careless script would
+# split or drop.
 expect() {
   local status=0
   env -u BAZEL "${@:2}" "$bazelw" build '//a b:c' '' '--x=*' >out 2>err || status=$?
@@ -33,10 +35,10 @@ expect bazel PATH="$work/bin:$PATH"
 recorder bin/bazelisk "bazelisk"
 expect bazelisk PATH="$work/bin:$PATH"
 
-# An old Bazel is passed over: without apt-get there is then nothing to run.
+# An old Bazel is not used. Without apt-get, bazelw then has nothing to run.
 rm bin/bazelisk
 recorder bin/bazel "bazel 7.3.2"
-ln -s "$(command -v bash)" "$(command -v env)" "$(command -v grep)" bin
+ln -s "$(command -v bash)" "$(command -v env)" bin
 status=0
 env -u BAZEL PATH="$work/bin" "$bazelw" build >out 2>err || status=$?
 [[ $status == 1 && ! -s out ]]

@@ -1,4 +1,4 @@
-"""What this machine has of QEMU, strace and what a Linux guest is made of, so that tests that need more are skipped visibly."""
+"""Finds QEMU, strace and the parts of a Linux guest on this machine. Tests that need more than it has are skipped visibly."""
 
 _TOOLS = {
     "LINUX_GUEST": ["mke2fs", "python3", "qemu-img", "qemu-system-x86_64", "setpriv", "sfdisk"],
@@ -7,15 +7,15 @@ _TOOLS = {
     "STRACE": ["strace", "unshare"],
 }
 
-# Where tests and actions find them: the PATH of Bazel 9, whatever that of its caller is,
-# and /usr/sbin, which tests/vm/linux adds.
+# The PATH of actions and tests with --incompatible_strict_action_env, and /usr/sbin, which
+# tests/vm/linux adds.
 _PATH = ["/bin", "/usr/bin", "/usr/local/bin", "/usr/sbin"]
 
-# What a guest of tests/vm/linux boots with, in a kernel that comes without modules.
+# The drivers that a guest of tests/vm/linux needs. Its kernel comes without modules.
 _DRIVERS = ["/8250.ko", "/ext4.ko", "/nvme.ko"]
 
 def _find_kernel(repository_ctx):
-    """A kernel that has all of _DRIVERS built in; None if there is none."""
+    """Returns a kernel that has all of _DRIVERS built in, or None."""
     modules = repository_ctx.path("/usr/lib/modules")
     for version in modules.readdir() if modules.exists else []:
         kernel = version.get_child("vmlinuz")
@@ -34,7 +34,7 @@ def _find_program(repository_ctx, name):
     return None
 
 def _qemu_version(repository_ctx):
-    """What QEMU says its version is; nothing if there is none."""
+    """Returns the output of `qemu-system-x86_64 --version`; empty without QEMU."""
     qemu = _find_program(repository_ctx, "qemu-system-x86_64")
     if not qemu:
         return ""
@@ -44,7 +44,7 @@ def _qemu_version(repository_ctx):
     return repository_ctx.execute([qemu, "--version"]).stdout
 
 def _can_read_tar(repository_ctx):
-    """Whether mke2fs, which loads this library when it meets an archive, will find it."""
+    """Returns whether mke2fs can read archives: it loads this library when it opens one."""
     program = "import ctypes; ctypes.CDLL('libarchive.so.13')"
     return repository_ctx.execute(["python3", "-c", program]).return_code == 0
 
@@ -52,10 +52,10 @@ def _host_tools_impl(repository_ctx):
     lines = ['"""Values for `target_compatible_with` of tests that run these tools."""', ""]
     kernel = _find_kernel(repository_ctx)
     for name, tools in _TOOLS.items():
-        missing = [tool for tool in tools if not _find_program(repository_ctx, tool)]
-        if name == "LINUX_GUEST" and not missing and not (kernel and _can_read_tar(repository_ctx)):
-            missing = ["a kernel, or libarchive"]
-        lines.append("{} = {}".format(name, ["@platforms//:incompatible"] if missing else []))
+        found = all([_find_program(repository_ctx, tool) for tool in tools])
+        if name == "LINUX_GUEST":
+            found = found and kernel and _can_read_tar(repository_ctx)
+        lines.append("{} = {}".format(name, [] if found else ["@platforms//:incompatible"]))
     if kernel:
         repository_ctx.symlink(kernel, "vmlinuz")
     repository_ctx.file("qemu_version", _qemu_version(repository_ctx))
@@ -73,7 +73,7 @@ filegroup(
 
 host_tools = repository_rule(
     implementation = _host_tools_impl,
-    doc = "A file `defs.bzl` with a list for each set of tools, empty if all are installed.",
+    doc = "A file `defs.bzl` with a list for each set of tools: empty if this machine has all of them.",
     configure = True,
     local = True,
 )
