@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What release_ruleset.yaml of bazel-contrib runs, in a checkout of the tag "$1", to put
-# the files of a release into dist. It prints the release's notes. The path is fixed
-# there. The tools are artifacts of jobs before, each in a directory of its own.
+# Puts the files of a release into dist and prints the release notes. bazel-contrib's
+# release_ruleset.yaml runs it, under this path, in a checkout of the tag "$1". The tools are
+# artifacts of earlier jobs, each in a directory of its own.
 set -euo pipefail
 readonly tag=$1
 readonly version=${tag#v}
