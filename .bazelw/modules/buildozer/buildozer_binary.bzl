@@ -1,4 +1,4 @@
-"""The extension that bazel_tools expects of buildozer; `bazel mod tidy` needs the real one."""
+"""Stub of the extension that bazel_tools uses. `bazel mod tidy` needs the real one."""
 
 def _no_binary_impl(_repository_ctx):
     fail("buildozer is not available in the private Debian root of bazelw")

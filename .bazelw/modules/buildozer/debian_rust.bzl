@@ -1,9 +1,9 @@
-"""A repository with a `rust_toolchain` made of Debian's rustc package."""
+"""A repository with a `rust_toolchain` for Debian's rustc."""
 
 _BUILD = """\
 load("@rules_rust//rust:toolchain.bzl", "rust_stdlib_filegroup", "rust_toolchain")
 
-# Since 1.97 rustc wants a crate's .rmeta beside its .rlib.
+# Since 1.97, rustc needs the .rmeta of a crate beside its .rlib.
 rust_stdlib_filegroup(
     name = "std",
     srcs = glob(["lib/*.rlib", "lib/*.rmeta", "lib/*.so", "lib/*.a"], allow_empty = True),
@@ -43,5 +43,5 @@ def _debian_rust_impl(repository_ctx):
 
 debian_rust = repository_rule(
     implementation = _debian_rust_impl,
-    doc = "Declares the Rust toolchain of the Debian system that Bazel runs in.",
+    doc = "Declares the Rust toolchain of the Debian root that Bazel runs in.",
 )
