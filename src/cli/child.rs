@@ -1,12 +1,9 @@
 //! Running a command: signals are passed on to it, and its exit status is passed back.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::process::{self, Command, ExitStatus};
-use std::thread;
 
 use rustix::process::{kill_process, setrlimit, Pid, Resource, Rlimit, Signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -25,7 +22,7 @@ const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
 pub struct Waiter {
     signals: Signals,
     /// The last signal that asked this process to end.
-    pub told_to_end: Option<i32>,
+    told_to_end: Option<i32>,
 }
 
 impl Waiter {
@@ -68,16 +65,12 @@ impl Waiter {
         child.wait()
     }
 
-    /// From now on, removes `directory` and ends this process when a signal arrives.
-    pub fn remove_at_the_end(mut self, directory: PathBuf) {
-        thread::spawn(move || {
-            for signal in self.signals.forever() {
-                if signal != SIGCHLD {
-                    let _ = fs::remove_dir_all(&directory);
-                    let _ = emulate_default_handler(signal);
-                }
-            }
-        });
+    /// Returns the last signal so far that asked this process to end.
+    pub fn told_to_end(&mut self) -> Option<i32> {
+        let ending = |signal: &i32| ENDING.contains(signal);
+        let last = self.signals.pending().filter(ending).last();
+        self.told_to_end = last.or(self.told_to_end);
+        self.told_to_end
     }
 }
 

@@ -7,12 +7,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{anyhow, bail, Context, Result};
 use clap::{ArgMatches, Command};
 use qcow2_overlay::{
     chain, check_target, directory_of, Conversion, Error, Format, FreshDisk, ImageInfo, Source,
 };
+use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of, either, option_list, path_of, size_of};
@@ -95,8 +97,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     command.env(format!("{DISK}_BLOCKDEV"), &disk.blockdev);
     let ended = waiter.run(&mut command);
     let status = ended.map_err(|error| cannot_run(command.get_program(), &error))?;
-    check_success(command.get_program(), status, waiter.told_to_end)?;
-    waiter.remove_at_the_end(directory.path().to_owned());
+    check_success(command.get_program(), status, waiter.told_to_end())?;
 
     check_same(&base, &open_base()?)?;
     let images = chain(&disk.path, Some(Format::Qcow2)).map_err(about_the_disk)?;
@@ -111,8 +112,17 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         size,
         ..Conversion::to_qcow2(options)
     };
+    // Called for the last time just before FILE gets its name.
+    let waiter = Mutex::new(waiter);
+    let end_if_told = |_| {
+        let mut waiter = waiter.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(signal) = waiter.told_to_end() {
+            let _ = fs::remove_dir_all(directory.path());
+            let _ = emulate_default_handler(signal);
+        }
+    };
     let converted = conversion
-        .write_file(file, existing, Source::Images(images), &base, &|_| ())
+        .write_file(file, existing, Source::Images(images), &base, &end_if_told)
         .map_err(|error| cannot_write(file, error))?;
     say_written(matches, file, &describe_converted(&converted))
 }

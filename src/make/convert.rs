@@ -87,7 +87,8 @@ impl Conversion {
 
     /// Writes the image to `path`, as [`create_file`](crate::create_file) does. `base` is the
     /// chain of the backing file, the topmost image first, or empty. `progress` is called with
-    /// the number of bytes of the disk that are done.
+    /// the number of bytes of the disk that are done, the last time just before the image gets
+    /// its name.
     ///
     /// # Errors
     ///
@@ -127,6 +128,7 @@ impl Conversion {
             if let Some(reader) = &base_reader {
                 check_unchanged(base, reader)?;
             }
+            progress(converted.virtual_size);
             Ok(converted)
         })
     }
@@ -221,7 +223,6 @@ impl Conversion {
                 None
             }
         };
-        progress(size);
         Ok(Converted {
             virtual_size: size,
             header,
