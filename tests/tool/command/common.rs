@@ -122,6 +122,15 @@ impl From<Output> for Run {
     }
 }
 
+/// Returns a base, `node.img`, an overlay of it, `node.qcow2`, and an empty directory `tmp`.
+pub fn overlay() -> Dir {
+    let dir = Dir::new();
+    dir.sparse("node.img", 1 << 20);
+    dir.tool("create -q -b node.img node.qcow2 1G").ok();
+    fs::create_dir(dir.path("tmp")).expect("mkdir");
+    dir
+}
+
 /// Checks that `create` with `arguments` fails with `message` and leaves no file.
 #[track_caller]
 pub fn create_fails(arguments: &str, status: i32, message: &str) {

@@ -6,16 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use qcow2_overlay::{chain, Format};
 
-use crate::common::{tool, Dir, Run};
-
-/// Returns a base, `node.img`, an overlay of it, `node.qcow2`, and an empty directory `tmp`.
-pub fn overlay() -> Dir {
-    let dir = Dir::new();
-    dir.sparse("node.img", 1 << 20);
-    dir.tool("create -q -b node.img node.qcow2 1G").ok();
-    fs::create_dir(dir.path("tmp")).expect("mkdir");
-    dir
-}
+use crate::common::{overlay, tool, Dir, Run};
 
 /// Returns the tool as run by hand, even if Bazel runs these tests.
 pub fn by_hand(dir: &Dir, arguments: &[&str]) -> Command {

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use qcow2_overlay::{chain, Record};
 
-use crate::common::{Dir, Run};
-use crate::exec::{by_hand, in_bazel, left, overlay};
+use crate::common::{overlay, Dir, Run};
+use crate::exec::{by_hand, in_bazel, left};
 use crate::signals::{send, start, WAIT};
 
 /// Returns `exec --keep` in Bazel with two disks and a shell script.

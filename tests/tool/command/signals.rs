@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::common::{tool, Dir, Run};
+use crate::common::{overlay, tool, Dir, Run};
 use crate::convert::read;
-use crate::exec::{by_hand, in_bazel, left, overlay, shell, started_by};
+use crate::exec::{by_hand, in_bazel, left, shell, started_by};
 use crate::provision::images;
 
 /// Returns the tool as run by hand, with the default action for `signals`: INT and QUIT are

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Dir, Run};
+use crate::common::{overlay, Run};
 use crate::{in_name_space, may_be_lost, signalled, system_calls};
 
 const EXEC: [&str; 7] = [
@@ -14,15 +14,6 @@ const EXEC: [&str; 7] = [
     "--",
     "/bin/true",
 ];
-
-/// A base, an overlay of it, and an empty directory `tmp`.
-fn overlay() -> Dir {
-    let dir = Dir::new();
-    dir.sparse("node.img", 1 << 20);
-    dir.tool("create -q -b node.img node.qcow2 1G").ok();
-    fs::create_dir(dir.path("tmp")).expect("mkdir");
-    dir
-}
 
 #[test]
 fn a_signal_at_any_system_call_leaves_nothing() {
