@@ -40,6 +40,7 @@ mod image;
 mod make;
 
 pub use copy::output::Output;
+pub use copy::sparse::copy_sparse;
 pub use format::bitmap::Bitmap;
 pub use format::error::Error;
 pub use format::extension::Extension;
@@ -60,5 +61,6 @@ pub use image::probe::detect_start;
 pub use image::record::Record;
 pub use image::storage::{OpenFile, Storage};
 pub use make::convert::{Conversion, Converted, Source};
-pub use make::file::{check_target, create_file, directory_of, Existing};
+pub use make::file::{check_target, create_file, write_file, Existing};
 pub use make::fresh::FreshDisk;
+pub use make::new_file::{directory_of, flush, remove_unfinished};

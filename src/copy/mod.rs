@@ -6,5 +6,6 @@ pub mod output;
 pub mod packer;
 pub mod pipeline;
 pub mod places;
+pub mod sparse;
 pub mod stream;
 pub mod tables;

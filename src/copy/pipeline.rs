@@ -96,7 +96,11 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
         };
         thread::scope(|scope| {
             for _ in 1..self.threads {
-                scope.spawn(work);
+                let thread = thread::Builder::new();
+                // A limit on processes ends with fewer threads.
+                if thread.spawn_scoped(scope, work).is_err() {
+                    break;
+                }
             }
             work();
         });

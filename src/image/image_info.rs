@@ -154,8 +154,7 @@ impl ImageInfo {
     ///
     /// Those of opening the file.
     pub fn is_in_use(&self) -> io::Result<bool> {
-        let file = open(&self.path)?;
-        Ok(lock::is_in_use(&file) || lock::is_open_for_writing(&file))
+        Ok(lock::is_in_use(&open(&self.path)?) || lock::is_open_for_writing(&self.path)?)
     }
 
     /// Returns the length and the modification time that the file had when it was read.

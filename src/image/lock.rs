@@ -1,7 +1,15 @@
 //! The locks that QEMU holds on the images it has open.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::AsRawFd;
+use std::path::Path;
+
+#[cfg(target_os = "linux")]
+use tempfile::NamedTempFile;
+
+#[cfg(target_os = "linux")]
+use crate::image::probe::open;
 
 /// The bytes that QEMU locks (`block/file-posix.c`): from `RAW_LOCK_PERM_BASE` on, one for
 /// each permission that it uses; from `RAW_LOCK_SHARED_BASE` on, one for each that others may
@@ -24,20 +32,39 @@ pub(crate) fn is_written(file: &File) -> bool {
     is_locked(file, WRITES, 1) || is_locked(file, RESIZES, 1)
 }
 
-/// Returns whether a process has `file`, which this user owns, open for writing; false if
-/// the system cannot tell.
+/// Returns whether a process has the file at `path`, which this user owns, open for writing;
+/// false if the system cannot tell.
 #[cfg(target_os = "linux")]
-pub(crate) fn is_open_for_writing(file: &File) -> bool {
-    // The owner of a file gets a read lease only if no process has it open for writing
-    // (fcntl(2)); the lease ends when `file` is closed.
+pub(crate) fn is_open_for_writing(path: &Path) -> io::Result<bool> {
+    // On NFS and SMB the server may grant no lease at all, and the answer is the same as for a
+    // file that is open. A new file, which surely is not open, tells these apart.
+    Ok(is_lease_refused(path)? && !is_lease_refused_beside(path))
+}
+
+/// Returns whether no read lease is granted. The owner of a file gets one only if no process has
+/// it open for writing (fcntl(2)).
+#[cfg(target_os = "linux")]
+fn is_lease_refused(path: &Path) -> io::Result<bool> {
+    // Closing it gives back the lease.
+    let file = open(path)?;
     // SAFETY: the call takes two integers and writes no memory.
     let status = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
-    status == -1 && std::io::Error::last_os_error().kind() == std::io::ErrorKind::WouldBlock
+    Ok(status == -1 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock)
+}
+
+#[cfg(target_os = "linux")]
+fn is_lease_refused_beside(path: &Path) -> bool {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let new = tempfile::Builder::new()
+        .prefix(".qcow2-overlay-")
+        .tempfile_in(directory)
+        .map(NamedTempFile::into_temp_path);
+    new.is_ok_and(|new| is_lease_refused(&new).is_ok_and(|refused| refused))
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn is_open_for_writing(_file: &File) -> bool {
-    false
+pub(crate) fn is_open_for_writing(_path: &Path) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Returns whether another process holds a lock on any of the `length` bytes from `start` on;

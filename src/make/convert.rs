@@ -1,5 +1,6 @@
 //! Conversion: writing a new image with the content of a disk.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::thread;
@@ -20,7 +21,7 @@ use crate::image::disk_reader::DiskReader;
 use crate::image::image_info::ImageInfo;
 use crate::image::storage::{OpenFile, Storage};
 use crate::image::usable::{check_not_written, check_usable};
-use crate::make::file::{write_file, Existing};
+use crate::make::file::{write_watched_file, Existing};
 
 /// More threads are no faster: they wait for the disk and for the kernel.
 const MAX_THREADS: usize = 4;
@@ -108,7 +109,7 @@ impl Conversion {
             [] => None,
             images => Some(DiskReader::of(images).map_err(in_base)?),
         };
-        write_file(path, existing, |file| {
+        let write = |file: &File| {
             let output = NewFile::new(file);
             let converted = match source {
                 Source::Images(images) => {
@@ -128,8 +129,10 @@ impl Conversion {
             if let Some(reader) = &base_reader {
                 check_unchanged(base, reader)?;
             }
-            progress(converted.virtual_size);
             Ok(converted)
+        };
+        write_watched_file(path, existing, write, |converted| {
+            progress(converted.virtual_size);
         })
     }
 

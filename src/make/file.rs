@@ -1,17 +1,13 @@
 //! Writing image files completely or not at all, with holes in place of zeros.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{fchown, FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
-
-#[cfg(target_os = "linux")]
-use rustix::fs::OFlags;
-use rustix::fs::{linkat, AtFlags, CWD};
 
 use crate::format::layout::Layout;
 use crate::image::lock;
+use crate::make::new_file::{flush, NewFile};
 
 /// What to do if the new image's file exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,98 +21,72 @@ pub enum Existing {
     Replace,
 }
 
-/// Writes the image of `layout` to `path`. Zeros become holes, so the file takes a few
-/// kilobytes on disk whatever its size.
-///
-/// The file has no name until it is complete, so a process that is killed leaves nothing
-/// behind. There are two exceptions: on a file system without unnamed files it has a temporary
-/// name, and when it replaces a file it has one between two system calls. A file that replaces
-/// another is synced to disk first.
+/// Writes the image of `layout` to `path`, as [`write_file`] does. Zeros become holes, so the
+/// file takes a few kilobytes on disk whatever its size.
 ///
 /// # Errors
 ///
-/// Those of the file system and those of [`Existing`]. Nothing is left behind.
+/// Those of [`write_file`].
 pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Result<()> {
     write_file(path, existing, |file| write_sparse(file, layout))
 }
 
-/// Creates a file at `path`, as [`create_file`] does, and lets `write` fill it. An error of
-/// `write` leaves nothing behind either.
-pub(crate) fn write_file<T>(
+/// Creates a file, which `write` fills, and gives it the name `path` when it is complete.
+///
+/// Until then the file has no name, so a process that is killed leaves nothing behind. On a
+/// file system without unnamed files, or where an unnamed file cannot be given a name, it has
+/// a hidden temporary name, `.qcow2-overlay-*`; see [`remove_unfinished`](crate::remove_unfinished). A file that replaces
+/// another has one between two system calls. It is synced to disk first, and gets the mode of
+/// the other file, and its owner and group where the system allows that.
+///
+/// A file system that can neither link nor rename without replacing (exFAT) shows an empty
+/// file for a moment before the complete one: this keeps others from taking the name.
+///
+/// Errors that a file system reports late, when a file is closed, are reported before the
+/// file gets its name. A new file is not synced: after a power failure it can be incomplete.
+///
+/// # Errors
+///
+/// Those of `write`, of the file system and of [`Existing`]. Nothing is left behind.
+pub fn write_file<T>(
     path: &Path,
     existing: Existing,
     write: impl FnOnce(&File) -> io::Result<T>,
 ) -> io::Result<T> {
-    check_target(path, existing)?;
-    let directory = directory_of(path);
-    let mut temporary = tempfile::Builder::new();
-    temporary.prefix(".qcow2-overlay-");
-    if let Ok(file) = open_unnamed(directory) {
-        let written = write(&file)?;
-        match link(&file, path) {
-            Err(error)
-                if error.kind() == io::ErrorKind::AlreadyExists
-                    && existing == Existing::Replace =>
-            {
-                file.sync_all()?;
-                let named = temporary.make_in(directory, |name| link(&file, name))?;
-                named.persist(path)?;
-            }
-            linked => linked?,
-        }
-        return Ok(written);
+    write_watched_file(path, existing, write, |_| ())
+}
+
+/// Does what [`write_file`] does, and calls `before_named` just before the file gets its name.
+pub(crate) fn write_watched_file<T>(
+    path: &Path,
+    existing: Existing,
+    write: impl FnOnce(&File) -> io::Result<T>,
+    before_named: impl FnOnce(&T),
+) -> io::Result<T> {
+    let replaced = check_target(path, existing)?;
+    let new = NewFile::beside(path)?;
+    if let Some(replaced) = &replaced {
+        keep_permissions(new.file(), replaced)?;
     }
-    let create = |name: &Path| File::options().write(true).create_new(true).open(name);
-    let named = temporary.make_in(directory, create)?;
-    let written = write(named.as_file())?;
+    let written = write(new.file())?;
+    flush(new.file())?;
+    before_named(&written);
     match existing {
-        Existing::Keep => named.persist_noclobber(path).map(drop)?,
-        Existing::Replace => {
-            named.as_file().sync_all()?;
-            named.persist(path).map(drop)?;
-        }
+        Existing::Keep => new.name(path)?,
+        Existing::Replace => new.replace(path)?,
     }
     Ok(written)
 }
 
-/// Returns the directory part of `path`, or `.` if it has none.
-pub fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn open_unnamed(directory: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-
-    File::options()
-        .write(true)
-        .custom_flags(OFlags::TMPFILE.bits() as i32)
-        .open(directory)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn open_unnamed(_directory: &Path) -> io::Result<File> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Gives an unnamed file the name `path`, which must not exist, as open(2) describes.
-fn link(file: &File, path: &Path) -> io::Result<()> {
-    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-    Ok(linkat(CWD, unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
-}
-
-/// Checks that nothing is at `path`, or a file that may be replaced. [`create_file`] does this
-/// before it writes.
+/// Checks that nothing is at `path`, or a file that may be replaced. [`write_file`] does this
+/// before it writes. Returns the metadata of a regular file that would be replaced.
 ///
 /// # Errors
 ///
 /// Those of [`Existing`].
-pub fn check_target(path: &Path, existing: Existing) -> io::Result<()> {
+pub fn check_target(path: &Path, existing: Existing) -> io::Result<Option<Metadata>> {
     let Ok(found) = path.symlink_metadata() else {
-        return Ok(());
+        return Ok(None);
     };
     let kind = found.file_type();
     let problem = if !kind.is_file() && !kind.is_symlink() {
@@ -128,7 +98,7 @@ pub fn check_target(path: &Path, existing: Existing) -> io::Result<()> {
     } else if kind.is_file() && lock::is_in_use(&File::open(path)?) {
         "a running QEMU has it open"
     } else {
-        return Ok(());
+        return Ok(Some(found).filter(Metadata::is_file));
     };
     Err(io::Error::other(problem))
 }
@@ -138,4 +108,23 @@ fn write_sparse(file: &File, layout: &Layout) -> io::Result<()> {
         file.write_all_at(&bytes, offset)?;
     }
     file.set_len(layout.file_length())
+}
+
+/// Gives `file` the mode of the file that it will replace, and its owner and group where the
+/// system allows that. Nobody gets a permission that they did not have.
+fn keep_permissions(file: &File, replaced: &Metadata) -> io::Result<()> {
+    let (user, group) = (replaced.uid(), replaced.gid());
+    // Only root can give a file away, and only a member can give it to a group.
+    let has_group = fchown(file, Some(user), Some(group))
+        .or_else(|_| fchown(file, None, Some(group)))
+        .is_ok();
+    let mut mode = replaced.mode() & 0o777;
+    if !has_group {
+        mode &= !0o070;
+    }
+    // A file system without modes refuses to set one.
+    if file.metadata()?.mode() & 0o777 != mode {
+        file.set_permissions(PermissionsExt::from_mode(mode))?;
+    }
+    Ok(())
 }

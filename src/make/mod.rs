@@ -3,3 +3,4 @@
 pub mod convert;
 pub mod file;
 pub mod fresh;
+pub mod new_file;
