@@ -1,5 +1,8 @@
 //! The command `qcow2-overlay`.
 
+// They panic if they cannot print, as on a full disk; see cli/output.rs.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 mod cli;
 
 use std::process::ExitCode;
@@ -12,7 +15,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // An error is one line, even if a library's message has several.
             let message = format!("{error:#}").replace('\n', " ");
-            eprintln!("qcow2-overlay: {message}");
+            cli::output::say(&message);
             ExitCode::from(error.downcast_ref().map_or(1, |f: &Failure| f.status))
         }
     }

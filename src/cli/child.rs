@@ -11,12 +11,10 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::cli::failure::Failure;
+use crate::cli::signals::{is_ignored, ENDING};
 
 /// The signals that would end this process before it has cleaned up.
 const CAUGHT: [i32; 6] = [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT];
-
-/// Those of them that ask this process and the command to end.
-const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
 
 /// Catches signals as soon as it exists, so that none is lost before the command runs.
 pub struct Waiter {
@@ -28,8 +26,7 @@ pub struct Waiter {
 impl Waiter {
     pub fn new() -> io::Result<Self> {
         // A signal that is ignored, as under nohup(1), must stay ignored in the command.
-        let ignored = ignored_signals();
-        let caught = CAUGHT.iter().filter(|&signal| !ignored.contains(signal));
+        let caught = CAUGHT.iter().filter(|&&signal| !is_ignored(signal));
         Ok(Waiter {
             signals: Signals::new(caught.chain(&[SIGCHLD]))?,
             told_to_end: None,
@@ -72,17 +69,6 @@ impl Waiter {
         self.told_to_end = last.or(self.told_to_end);
         self.told_to_end
     }
-}
-
-/// Returns the signals that this process ignores; none if the system cannot tell.
-fn ignored_signals() -> Vec<i32> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0);
-    (1..=64).filter(|n| mask >> (n - 1) & 1 == 1).collect()
 }
 
 /// Exits with the status of a command, or ends by the signal that ended it.

@@ -11,7 +11,7 @@ use qcow2_overlay::{chain, create_file, parse_size, FreshDisk, Layout, Record, S
 use crate::cli::arguments::{self, path_of};
 use crate::cli::backing::check_outside;
 use crate::cli::failure::usage;
-use crate::cli::output::{cannot_write, describe, existing, print, say};
+use crate::cli::output::{cannot_write, describe, existing, print};
 
 pub fn command() -> Command {
     Command::new("clone")
@@ -67,14 +67,16 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         // Another process may have written it just now.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if has_content(file, &layout) {
-                return print(&format!("{file:?} is there already: {what}\n"));
+                let _ = print(&format!("{file:?} is there already: {what}\n"));
+                return Ok(());
             }
             check_record_of(file)?;
             Err(cannot_write(file, error))
         }
         written => written.map_err(|error| cannot_write(file, error)),
     }?;
-    say(file, &format!("Wrote {file:?}: {what}\n"))
+    let _ = print(&format!("Wrote {file:?}: {what}\n"));
+    Ok(())
 }
 
 /// Fails if the existing `file` is a disk that no longer matches its base.

@@ -17,6 +17,7 @@ use crate::cli::neutral::neutral;
 use crate::cli::option_help::OPTIONS_HELP;
 use crate::cli::output::{cannot_write, describe_converted, existing, say_written};
 use crate::cli::progress::Progress;
+use crate::cli::signals::clean_up_when_ended;
 
 const HELP: &str = "
 The same content and options give the same bytes, whatever the format and layout of
@@ -101,6 +102,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         }
         false => Source::Images(images),
     };
+    clean_up_when_ended();
     let converted = conversion
         .write_file(file, existing(matches), source, &base, &show)
         .map_err(|error| match error.kind() {
@@ -113,7 +115,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     if let Some(progress) = &progress {
         progress.finish(converted.virtual_size);
     }
-    say_written(matches, file, &describe_converted(&converted))
+    say_written(matches, file, &describe_converted(&converted));
+    Ok(())
 }
 
 impl<'a> Request<'a> {

@@ -15,7 +15,7 @@ use rustix::fs::{fcntl_getfl, fstat, OFlags};
 use crate::cli::arguments::{self, flag, path_of};
 use crate::cli::backing::{backing_path, check_is_new, check_stands_alone, size_over};
 use crate::cli::option_help::{OPTIONS_HELP, SIZE_HELP};
-use crate::cli::output::{describe, existing, say_written, write};
+use crate::cli::output::{describe, existing, say_written, write, write_to_stdout};
 use crate::cli::request::Request;
 
 const HELP: &str = "
@@ -72,14 +72,11 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let layout = Layout::new(&options)?;
     if to_stdout {
         check_is_open(io::stdout())?;
-        let mut stdout = io::BufWriter::new(io::stdout().lock());
-        let written = layout.write_to(&mut stdout);
-        return written
-            .and_then(|()| io::Write::flush(&mut stdout))
-            .context("standard output");
+        return write_to_stdout(|mut stdout| layout.write_to(&mut stdout));
     }
     write(file, &layout, existing(matches))?;
-    say_written(matches, file, &describe(layout.header()))
+    say_written(matches, file, &describe(layout.header()));
+    Ok(())
 }
 
 /// Fails if standard output is closed. Rust replaces it by `/dev/null`, opened for reading and

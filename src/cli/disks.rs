@@ -1,8 +1,6 @@
 //! The disks of a command: checking their names, and writing them.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -78,26 +76,22 @@ pub struct Disk {
     pub beneath: Vec<ImageInfo>,
 }
 
-/// Writes each disk to `NAME.qcow2` in `directory`.
-pub fn write_disks(directory: &Path, requests: &[Request]) -> Result<Vec<Disk>> {
-    let directory = fs::canonicalize(directory).with_context(|| format!("{directory:?}"))?;
-    let write = |Request { name, overlay }: &Request| {
-        let about = format!("disk {name}: {overlay:?}");
-        write_disk(&directory, name, &about, FreshDisk::like(overlay))
-    };
-    requests.iter().map(write).collect()
+impl Request {
+    /// Reads the overlay.
+    pub fn read(&self) -> Result<FreshDisk> {
+        FreshDisk::like(&self.overlay).with_context(|| self.about())
+    }
+
+    /// Returns what messages about the disk begin with.
+    pub fn about(&self) -> String {
+        format!("disk {}: {:?}", self.name, self.overlay)
+    }
 }
 
 /// Writes a disk to `NAME.qcow2` in `directory`, an absolute path without symbolic links.
-/// Error messages begin with `about`.
-pub fn write_disk(
-    directory: &Path,
-    name: &str,
-    about: &str,
-    fresh: io::Result<FreshDisk>,
-) -> Result<Disk> {
+/// Messages about the base begin with `about`.
+pub fn write_disk(directory: &Path, name: &str, about: &str, fresh: FreshDisk) -> Result<Disk> {
     let about = || about.to_owned();
-    let fresh = fresh.with_context(about)?;
     let layout = Layout::new(&fresh.options).with_context(about)?;
     let path = directory.join(format!("{name}.qcow2"));
     let version = layout.header().version;

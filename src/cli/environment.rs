@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::Command;
 
 use crate::cli::failure::usage;
+use crate::cli::places::variable;
 
 /// Set by the rules for `bazel run //pkg:overlay.clone -- PATH`: the name of the image
 /// beside the executable, which is a link to this program. The arguments are then
@@ -20,7 +21,7 @@ const RUN_IMAGE: &str = "bazel run TARGET -- [--size SIZE] [--force] PATH";
 /// Changes to the user's working directory, and returns the command line.
 pub fn arguments() -> Result<Vec<OsString>> {
     let mut arguments: Vec<OsString> = env::args_os().collect();
-    let directory = env::var_os("BUILD_WORKING_DIRECTORY");
+    let directory = variable("BUILD_WORKING_DIRECTORY");
     let image = env::var_os(IMAGE);
     // Usually neither is set, and no path has to be resolved.
     if directory.is_none() && image.is_none() {

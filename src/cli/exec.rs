@@ -2,18 +2,22 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process;
 
 use anyhow::{Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
+use qcow2_overlay::FreshDisk;
 use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of};
 use crate::cli::child::{cannot_run, end_like, Waiter};
-use crate::cli::disks::{check_names, write_disks, Request};
+use crate::cli::disks::{check_names, write_disk, Disk, Request};
 use crate::cli::keep::{self, Keep};
+use crate::cli::output::say;
 use crate::cli::places::{make_directory, variable};
 
 /// A request, from the command line or from a test rule.
@@ -98,12 +102,23 @@ pub fn start(mut job: Job) -> Result<()> {
         Keep::Never => None,
         _ => Some(keep::outputs()?),
     };
+    // Before there is a directory, which could not be removed if no file can be opened.
+    let fresh: Vec<FreshDisk> = job.disks.iter().map(Request::read).collect::<Result<_>>()?;
     // Removed, with its content, when this function returns.
     let directory = match (&outputs, job.keep) {
         (Some(outputs), Keep::Always) => keep::directory(outputs)?,
         _ => private_directory(test_directory)?,
     };
-    let disks = write_disks(directory.path(), &job.disks)?;
+    let place = fs::canonicalize(directory.path())?;
+    let write = |(request, fresh): (&Request, FreshDisk)| {
+        write_disk(&place, &request.name, &request.about(), fresh)
+    };
+    let disks: Vec<Disk> = job
+        .disks
+        .iter()
+        .zip(fresh)
+        .map(write)
+        .collect::<Result<_>>()?;
     for disk in &disks {
         let blockdev = format!("{}_BLOCKDEV", disk.name);
         job.command.env(&disk.name, &disk.path);
@@ -123,15 +138,27 @@ pub fn start(mut job: Job) -> Result<()> {
     if let (Some(outputs), false) = (outputs, status.success()) {
         // The failure of the command is what counts.
         if let Err(error) = keep::move_disks(&outputs, &disks) {
-            eprintln!("qcow2-overlay: {error:#}");
+            say(&format!("{error:#}"));
         }
     }
     drop(directory);
     end_like(status)
 }
 
-/// Creates a directory that no other user can enter.
+/// Creates a directory that no other user can enter: disks can hold secrets.
 fn private_directory(test_directory: Option<PathBuf>) -> Result<TempDir> {
-    let parent = test_directory.unwrap_or_else(env::temp_dir);
-    make_directory(tempfile::Builder::new().prefix("qcow2-"), &parent)
+    let parent = test_directory.unwrap_or_else(|| {
+        // That of an empty TMPDIR would be the current directory.
+        let directory = env::temp_dir();
+        if directory.as_os_str().is_empty() {
+            "/tmp".into()
+        } else {
+            directory
+        }
+    });
+    let mut builder = tempfile::Builder::new();
+    builder
+        .prefix("qcow2-")
+        .permissions(Permissions::from_mode(0o700));
+    make_directory(&builder, &parent)
 }

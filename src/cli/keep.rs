@@ -3,14 +3,16 @@
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use qcow2_overlay::{copy_sparse, write_file, Existing};
 use tempfile::TempDir;
 
 use crate::cli::disks::Disk;
+use crate::cli::output::say;
 use crate::cli::places::{make_directory, variable};
 
 const OUTPUTS: &str = "TEST_UNDECLARED_OUTPUTS_DIR";
@@ -64,7 +66,7 @@ pub fn move_disks(outputs: &Path, disks: &[Disk]) -> Result<()> {
     write_note(&directory, disks)?;
     for disk in disks {
         let to = directory.join(format!("{}.qcow2", disk.name));
-        let moved = fs::rename(&disk.path, &to).or_else(|_| copy_sparse(&disk.path, &to));
+        let moved = fs::rename(&disk.path, &to).or_else(|_| copy(&disk.path, &to));
         moved.with_context(|| format!("cannot keep {:?} as {to:?}", disk.path))?;
     }
     say_where(&directory);
@@ -73,7 +75,7 @@ pub fn move_disks(outputs: &Path, disks: &[Disk]) -> Result<()> {
 
 /// Says in the log of the test where its disks are.
 pub fn say_where(directory: &Path) {
-    eprintln!("qcow2-overlay: the disks are kept in {}", place(directory));
+    say(&format!("the disks are kept in {}", place(directory)));
 }
 
 /// Returns where a directory of outputs is found after the test. Its sandbox, or its remote
@@ -94,31 +96,20 @@ fn place(directory: &Path) -> String {
     }
 }
 
-/// Copies a file to another file system, with holes in place of zeros.
-fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
-    const PAGE: usize = 4096;
-    let mut from = File::open(from)?;
-    let to = File::create_new(to)?;
-    let mut buffer = vec![0; 256 * PAGE];
-    let mut position = 0;
-    loop {
-        let count = from.read(&mut buffer)?;
-        if count == 0 {
-            return to.set_len(position);
-        }
-        for page in buffer[..count].chunks(PAGE) {
-            if page.iter().any(|&byte| byte != 0) {
-                to.write_all_at(page, position)?;
-            }
-            position += page.len() as u64;
-        }
-    }
+/// Copies a disk to another file system.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let from = File::open(from)?;
+    write_file(to, Existing::Keep, |to| copy_sparse(&from, to))
 }
 
 /// Writes README.txt: a kept disk needs its base.
 pub fn write_note(directory: &Path, disks: &[Disk]) -> Result<()> {
     let path = directory.join("README.txt");
-    fs::write(&path, note(disks)).with_context(|| format!("cannot write {path:?}"))
+    let text = note(disks);
+    let written = write_file(&path, Existing::Keep, |file| {
+        file.write_all_at(text.as_bytes(), 0)
+    });
+    written.with_context(|| format!("cannot write {path:?}"))
 }
 
 fn note(disks: &[Disk]) -> String {

@@ -19,13 +19,14 @@ mod info_text;
 mod keep;
 mod neutral;
 mod option_help;
-mod output;
+pub mod output;
 mod places;
 mod progress;
 mod provision;
 mod request;
 mod runfiles;
 mod runner;
+mod signals;
 
 use anyhow::Result;
 use clap::error::ErrorKind;
@@ -50,6 +51,7 @@ fn command() -> Command {
 
 /// Runs the subcommand of the command line, or the test that a rule made of this program.
 pub fn run() -> Result<()> {
+    signals::survive_file_size_limit();
     if let Some(job) = runner::job()? {
         return exec::start(job);
     }

@@ -1,20 +1,30 @@
 //! The output of commands: an image, and a line about it.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ArgMatches;
-use qcow2_overlay::{create_file, human_size, Converted, Existing, Header, Layout};
+use qcow2_overlay::{create_file, flush, human_size, Converted, Existing, Header, Layout};
 
-/// Writes to standard output. Unlike `print!`, it does not panic if that is closed.
+/// Writes what was asked for to standard output.
 pub fn print(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes());
+    write_to_stdout(|stdout| stdout.write_all(text.as_bytes()))
+}
+
+/// Lets `write` write to standard output, and reports late errors too.
+pub fn write_to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let stdout = io::stdout().lock();
+    let mut buffered = io::BufWriter::new(stdout);
+    let written = write(&mut buffered).and_then(|()| buffered.flush());
     written
-        .and_then(|()| stdout.flush())
+        .and_then(|()| flush(io::stdout()))
         .context("standard output")
+}
+
+/// Prints a message of this program to standard error. It changes nothing if that fails.
+pub fn say(message: &str) {
+    let _ = io::stderr().write_all(format!("qcow2-overlay: {message}\n").as_bytes());
 }
 
 /// Describes an image in a few words: `1 GiB overlay of "node.img" (raw)`.
@@ -63,17 +73,9 @@ pub fn cannot_write(file: &Path, error: io::Error) -> anyhow::Error {
     }
 }
 
-/// Says what was written to `file`, unless `-q` was given.
-pub fn say_written(matches: &ArgMatches, file: &Path, what: &str) -> Result<()> {
-    match matches.get_flag("quiet") {
-        true => Ok(()),
-        false => say(file, &format!("Wrote {file:?}: {what}\n")),
+/// Says what was written to `file`, unless `-q` was given. It changes nothing if that fails.
+pub fn say_written(matches: &ArgMatches, file: &Path, what: &str) {
+    if !matches.get_flag("quiet") {
+        let _ = print(&format!("Wrote {file:?}: {what}\n"));
     }
-}
-
-/// Prints `text` about the new image `file`. If that fails, removes `file`.
-pub fn say(file: &Path, text: &str) -> Result<()> {
-    print(text).inspect_err(|_| {
-        let _ = fs::remove_file(file); // the error is the one that counts
-    })
 }

@@ -1,9 +1,10 @@
 //! `qcow2-overlay provision`: an image with what a command writes to a disk.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -12,7 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{anyhow, bail, Context, Result};
 use clap::{ArgMatches, Command};
 use qcow2_overlay::{
-    chain, check_target, directory_of, Conversion, Error, Format, FreshDisk, ImageInfo, Source,
+    chain, check_target, directory_of, remove_unfinished, Conversion, Error, Format, FreshDisk,
+    ImageInfo, Source,
 };
 use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempDir;
@@ -90,8 +92,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     // Signals are caught from now on, so that none leaves a directory behind.
     let mut waiter = Waiter::new().context("signals")?;
     let directory = directory_beside(file)?;
-    let fresh = FreshDisk::backed_by(&base, options.clone());
     let about = format!("backing file {:?}", base[0].path);
+    let fresh = FreshDisk::backed_by(&base, options.clone()).with_context(|| about.clone())?;
     let disk = write_disk(directory.path(), DISK, &about, fresh)?;
     command.env(DISK, &disk.path);
     command.env(format!("{DISK}_BLOCKDEV"), &disk.blockdev);
@@ -117,6 +119,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let end_if_told = |_| {
         let mut waiter = waiter.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(signal) = waiter.told_to_end() {
+            remove_unfinished();
             let _ = fs::remove_dir_all(directory.path());
             let _ = emulate_default_handler(signal);
         }
@@ -124,15 +127,17 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let converted = conversion
         .write_file(file, existing, Source::Images(images), &base, &end_if_told)
         .map_err(|error| cannot_write(file, error))?;
-    say_written(matches, file, &describe_converted(&converted))
+    say_written(matches, file, &describe_converted(&converted));
+    Ok(())
 }
 
-/// Creates a hidden directory on the file system of the new image. It is removed, with its
-/// content, when it is dropped.
+/// Creates a hidden directory, which no other user can enter, on the file system of the new
+/// image. It is removed, with its content, when it is dropped.
 fn directory_beside(file: &Path) -> Result<TempDir> {
     let made = fs::canonicalize(directory_of(file)).and_then(|parent| {
         tempfile::Builder::new()
             .prefix(".qcow2-overlay-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir_in(parent)
     });
     made.with_context(|| format!("cannot make a directory beside {file:?}"))

@@ -161,6 +161,38 @@ fn force_replaces_and_quiet_prints_nothing() {
 }
 
 #[test]
+fn a_file_that_replaces_another_has_its_mode_and_owner() {
+    let is_root = Dir::new().shell("test $(id -u) = 0").status == Some(0);
+    let dir = Dir::new();
+    for mode in [0o600, 0o640, 0o666, 0o751] {
+        dir.write("disk.qcow2", b"old");
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(dir.path("disk.qcow2"), permissions).expect("chmod");
+        if is_root {
+            std::os::unix::fs::chown(dir.path("disk.qcow2"), Some(1234), Some(5678))
+                .expect("chown");
+        }
+        let before = fs::metadata(dir.path("disk.qcow2")).expect("metadata");
+        dir.tool("create -q --force disk.qcow2 1M").ok();
+        let after = fs::metadata(dir.path("disk.qcow2")).expect("metadata");
+        let kept = |found: &fs::Metadata| (found.mode(), found.uid(), found.gid());
+        assert_eq!(kept(&after), kept(&before));
+        assert_eq!(header(&dir, "disk.qcow2").virtual_size, 1 << 20);
+        fs::remove_file(dir.path("disk.qcow2")).expect("remove");
+    }
+}
+
+#[test]
+fn a_symbolic_link_is_replaced_itself() {
+    let dir = Dir::new();
+    dir.write("target", b"precious");
+    std::os::unix::fs::symlink("target", dir.path("disk.qcow2")).expect("symlink");
+    dir.tool("create -q --force disk.qcow2 1M").ok();
+    assert_eq!(dir.read("target"), b"precious");
+    assert!(!dir.path("disk.qcow2").is_symlink());
+}
+
+#[test]
 fn the_umask_applies_to_a_new_file() {
     let dir = Dir::new();
     dir.shell("umask 027; exec \"$0\" create -q disk.qcow2 1M")

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::common::{create_fails, Dir};
+use crate::common::{create_fails, overlay, Dir};
 
 #[test]
 fn refuses_an_output_that_exists() {
@@ -92,19 +92,68 @@ fn refuses_a_closed_standard_output() {
 }
 
 #[test]
-fn a_file_that_cannot_be_reported_is_removed() {
+fn a_message_that_cannot_be_printed_changes_nothing() {
     let dir = Dir::new();
-    dir.tool("create -q node.qcow2 1G").ok();
-    for arguments in ["create y 1G", "clone node.qcow2 y"] {
-        dir.shell(&format!("exec \"$0\" {arguments} > /dev/full"))
-            .fails(1, "standard output: No space left on device (os error 28)");
-        assert_eq!(dir.names(), ["node.qcow2"]);
+    dir.tool("create -q node.qcow2 1M").ok();
+    for (arguments, file) in [
+        ("create new 1M", "new"),
+        ("create --force new 2M", "new"),
+        ("convert node.qcow2 converted", "converted"),
+        ("clone node.qcow2 disk", "disk"),
+        // It is there already.
+        ("clone node.qcow2 disk", "disk"),
+        ("provision -b node.qcow2 top -- true", "top"),
+    ] {
+        let run = dir.shell(&format!("exec \"$0\" {arguments} > /dev/full"));
+        assert_eq!(
+            (run.stderr.as_str(), run.status),
+            ("", Some(0)),
+            "{arguments}"
+        );
+        dir.tool(&format!("info {file}")).ok();
     }
-    // But a file that was there before is kept.
-    dir.tool("clone node.qcow2 y").ok();
-    dir.shell("exec \"$0\" clone node.qcow2 y > /dev/full")
-        .fails(1, "standard output: No space left on device (os error 28)");
-    assert_eq!(dir.names(), ["node.qcow2", "y"]);
+    let names = ["converted", "disk", "new", "node.qcow2", "top"];
+    assert_eq!(dir.names(), names);
+}
+
+#[test]
+fn an_error_that_cannot_be_printed_keeps_its_status() {
+    let dir = overlay();
+    fs::create_dir(dir.path("outputs")).expect("mkdir");
+    let names = dir.names();
+    let environment = "TMPDIR=$PWD/tmp TEST_UNDECLARED_OUTPUTS_DIR=$PWD/outputs";
+    for (arguments, status, printed) in [
+        ("create gone/x 1M", 1, ""),
+        ("create", 2, ""),
+        ("exec --disk A=gone -- echo it ran", 1, ""),
+        ("exec --disk A=node.qcow2 -- gone", 127, ""),
+        (
+            "exec --disk A=node.qcow2 --keep always -- echo it ran",
+            0,
+            "it ran\n",
+        ),
+        (
+            "exec --disk A=node.qcow2 --keep on_failure -- sh -c 'echo it ran; exit 5'",
+            5,
+            "it ran\n",
+        ),
+        ("provision -b node.img x -- sh -c 'exit 5'", 5, ""),
+        ("provision -b node.img x -- sh -c 'kill -9 $$'", 137, ""),
+    ] {
+        for stderr in ["/dev/full", "&-"] {
+            let run = dir.shell(&format!("{environment} exec \"$0\" {arguments} 2>{stderr}"));
+            let stdout = String::from_utf8_lossy(&run.stdout).into_owned();
+            let expected = (Some(status), printed);
+            assert_eq!((run.status, stdout.as_str()), expected, "{arguments}");
+            assert_eq!(dir.names(), names, "{arguments}");
+            let left = fs::read_dir(dir.path("tmp")).expect("list").count();
+            assert_eq!(left, 0, "{arguments}");
+        }
+    }
+    let kept = |name: &str| dir.path("outputs").join(name).join("A.qcow2").exists();
+    assert!(["disks", "disks.2", "disks.3", "disks.4"]
+        .into_iter()
+        .all(kept));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 #[path = "../command/common.rs"]
 mod common;
 mod convert;
+mod errors;
 mod exec;
+mod naming;
 mod provision;
 
 use std::collections::HashMap;
@@ -35,7 +37,14 @@ fn strace(dir: &Dir, options: &[&str], arguments: &[&str]) -> Run {
 
 /// The system calls of the tool, not of a command it runs, in their order.
 fn system_calls(dir: &Dir, arguments: &[&str]) -> Vec<Call> {
-    strace(dir, &["-o", "trace"], arguments).ok();
+    let (run, calls) = traced(dir, &[], arguments);
+    run.ok();
+    calls
+}
+
+/// Runs the tool with these options of strace, and returns its system calls too.
+fn traced(dir: &Dir, options: &[&str], arguments: &[&str]) -> (Run, Vec<Call>) {
+    let run = strace(dir, &[&["-o", "trace"], options].concat(), arguments);
     let trace = String::from_utf8(dir.read("trace")).expect("a trace");
     fs::remove_file(dir.path("trace")).expect("remove");
     let mut counts = HashMap::new();
@@ -52,12 +61,14 @@ fn system_calls(dir: &Dir, arguments: &[&str]) -> Vec<Call> {
             number: *count,
         })
     });
-    calls.collect()
+    (run, calls.collect())
 }
 
 /// Runs the tool under strace, which does to it what `inject` says.
 fn injected(dir: &Dir, inject: &str, arguments: &[&str]) -> Run {
-    strace(dir, &["-o", "/dev/null", "-e", inject], arguments)
+    let injections = inject.split(' ').flat_map(|inject| ["-e", inject]);
+    let options: Vec<&str> = ["-o", "/dev/null"].into_iter().chain(injections).collect();
+    strace(dir, &options, arguments)
 }
 
 /// Runs the tool, which gets `signal` as it enters `call`.
@@ -139,40 +150,6 @@ fn killed_at_any_system_call_it_leaves_the_old_file_or_the_new_one() {
             names => panic!("after {call}: {names:?}"),
         }
     });
-}
-
-#[test]
-fn a_file_system_without_nameless_files_gets_named_ones() {
-    let complete = complete();
-    for (old, force) in [(false, false), (false, true), (true, false), (true, true)] {
-        let mut arguments = vec!["create"];
-        arguments.extend(force.then_some("--force"));
-        arguments.extend(NEW);
-        arguments.push("1G");
-        let prepare = |dir: &Dir| {
-            if old {
-                dir.write("disk.qcow2", b"precious");
-            }
-        };
-        // Where a file is in the way nothing is opened to be written.
-        let is_kept = old && !force;
-        let whole = Dir::new();
-        if !is_kept {
-            prepare(&whole);
-        }
-        let calls = system_calls(&whole, &arguments);
-        let is_nameless = |call: &&Call| call.arguments.contains("O_TMPFILE");
-        let open = calls.iter().find(is_nameless).expect("O_TMPFILE");
-        let inject = format!("inject={}:error=EOPNOTSUPP:when={}", open.name, open.number);
-
-        let dir = Dir::new();
-        prepare(&dir);
-        let run = injected(&dir, &inject, &arguments);
-        assert_eq!(run.status, Some(i32::from(is_kept)), "{}", run.stderr);
-        assert_eq!(dir.names(), ["disk.qcow2"]);
-        let expected = if is_kept { &b"precious"[..] } else { &complete };
-        assert!(dir.read("disk.qcow2") == expected);
-    }
 }
 
 #[test]

@@ -1,0 +1,47 @@
+//! Signals that would end this process before it has reported an error or cleaned up.
+
+use std::mem;
+use std::ptr;
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::thread;
+
+use qcow2_overlay::remove_unfinished;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+/// The signals that ask a process to end.
+pub const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
+
+/// Returns whether this process ignores a signal, as under nohup(1). Commands that it runs then
+/// have to ignore it too.
+pub fn is_ignored(signal: i32) -> bool {
+    // SAFETY: the struct consists of integers and an address, and the call writes only to it.
+    unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        libc::sigaction(signal, ptr::null(), &mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Makes a write beyond the limit of `ulimit -f` an error instead of the end of this process.
+/// Unlike an ignored signal, one that is caught has its default effect in a command.
+pub fn survive_file_size_limit() {
+    if !is_ignored(SIGXFSZ) {
+        let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    }
+}
+
+/// Removes unfinished files when a signal ends this process.
+pub fn clean_up_when_ended() {
+    let caught: Vec<i32> = ENDING.into_iter().filter(|&s| !is_ignored(s)).collect();
+    // Without the thread a signal ends this process as usual.
+    let _ = thread::Builder::new().spawn(move || {
+        for signal in Signals::new(caught).iter_mut().flat_map(Signals::forever) {
+            remove_unfinished();
+            let _ = emulate_default_handler(signal);
+        }
+    });
+}
