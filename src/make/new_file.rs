@@ -10,7 +10,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[cfg(target_os = "linux")]
 use rustix::fs::OFlags;
 use rustix::fs::{linkat, AtFlags, CWD};
-use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::copy::sparse::copy_sparse;
@@ -177,15 +176,10 @@ fn open_unnamed(_directory: &Path) -> io::Result<File> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Gives an unnamed file the name `path`, which must not exist, in one of the two ways that
-/// open(2) describes. The second needs no /proc, but root or Linux 6.10.
+/// Gives an unnamed file the name `path`, which must not exist, as open(2) describes.
 fn link(file: &File, path: &Path) -> io::Result<()> {
-    let in_proc = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let linked = linkat(CWD, in_proc, CWD, path, AtFlags::SYMLINK_FOLLOW);
-    Ok(match linked {
-        Ok(()) | Err(Errno::EXIST) => linked,
-        Err(_) => linkat(file, "", CWD, path, AtFlags::EMPTY_PATH),
-    }?)
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(linkat(CWD, unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
 /// Moves a file to a name that no other file may have. If the file system cannot do that in

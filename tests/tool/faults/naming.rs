@@ -8,20 +8,20 @@ use crate::{injected, system_calls, traced, Call};
 const NEW: [&str; 4] = ["create", "-q", "x", "1M"];
 const REPLACED: [&str; 5] = ["create", "-q", "--force", "x", "1M"];
 
-fn prepare(dir: &Dir) {
+fn prepared(arguments: &[&str]) -> Dir {
+    let dir = Dir::new();
     dir.write("base.raw", &[1; 128 << 10]);
     dir.tool("create -q -b base.raw node.qcow2 1M").ok();
     fs::create_dir(dir.path("tmp")).expect("mkdir");
+    if arguments.contains(&"--force") {
+        dir.write("x", b"precious");
+    }
+    dir
 }
 
 /// The system calls of the tool in a directory of its own.
 fn calls(arguments: &[&str]) -> Vec<Call> {
-    let dir = Dir::new();
-    prepare(&dir);
-    if arguments.contains(&"--force") {
-        dir.write("x", b"precious");
-    }
-    system_calls(&dir, arguments)
+    system_calls(&prepared(arguments), arguments)
 }
 
 /// Makes the last unnamed file of `calls` impossible, as on NFS.
@@ -60,8 +60,7 @@ fn every_way_to_name_a_file_gives_the_same_file() {
         };
         for inject in [
             &unnamed[..],
-            // Without /proc the first way to link fails, before Linux 6.10 both.
-            "inject=linkat:error=ENOENT:when=1",
+            // Without /proc.
             "inject=linkat:error=ENOENT",
             "inject=linkat:error=EOPNOTSUPP",
             "inject=linkat:error=EXDEV",
@@ -100,21 +99,27 @@ fn a_late_write_error_is_reported_before_the_file_has_its_name() {
             "x",
         ),
     ] {
-        let calls = calls(arguments);
         let is_flush = |pair: &&[Call]| {
             let is_message = pair[0].arguments.starts_with("1, ");
             let is_duplicate = pair[0].arguments.contains("F_DUPFD_CLOEXEC");
             is_duplicate && !is_message && pair[1].name == "close"
         };
-        let last = calls.windows(2).rfind(is_flush).expect("a flush")[1].number;
-        for named in ["", &without_unnamed_files(&calls)] {
-            let dir = Dir::new();
-            prepare(&dir);
-            if arguments.contains(&"--force") {
-                dir.write("x", b"precious");
-            }
+        for way in [
+            "",
+            // Without /proc the file is copied.
+            "inject=linkat:error=ENOENT",
+            &without_unnamed_files(&calls(arguments)),
+        ] {
+            let options = if way.is_empty() {
+                &[][..]
+            } else {
+                &["-e", way]
+            };
+            let calls = traced(&prepared(arguments), options, arguments).1;
+            let last = calls.windows(2).rfind(is_flush).expect("a flush")[1].number;
+            let dir = prepared(arguments);
             let names = dir.names();
-            let inject = format!("inject=close:error=EDQUOT:when={last} {named}");
+            let inject = format!("inject=close:error=EDQUOT:when={last} {way}");
             let run = injected(&dir, inject.trim(), arguments);
             let message = format!("{file}\": Disk quota exceeded (os error 122)\n");
             assert!(
@@ -141,8 +146,7 @@ fn a_late_write_error_of_standard_output_is_an_error() {
             pair[0].arguments.starts_with("1, F_DUPFD_CLOEXEC") && pair[1].name == "close"
         };
         let last = calls.windows(2).rfind(is_flush).expect("a flush")[1].number;
-        let dir = Dir::new();
-        prepare(&dir);
+        let dir = prepared(arguments);
         let run = injected(
             &dir,
             &format!("inject=close:error=EDQUOT:when={last}"),
@@ -165,8 +169,7 @@ fn a_signal_removes_a_file_with_a_temporary_name() {
             .iter()
             .rfind(|call| call.name == "pwrite64")
             .expect("a write");
-        let dir = Dir::new();
-        prepare(&dir);
+        let dir = prepared(arguments);
         let names = dir.names();
         // A second later the thread that removes the file has got the signal.
         let signal = format!(
@@ -193,8 +196,7 @@ fn a_disk_is_open_only_if_a_lease_tells_so() {
     };
     let first = lease_after(0, &calls(&arguments));
     let refused = format!("inject=fcntl:error=EAGAIN:when={first}");
-    let dir = Dir::new();
-    prepare(&dir);
+    let dir = prepared(&arguments);
     let second = lease_after(first, &traced(&dir, &["-e", &refused], &arguments).1);
     for (inject, status) in [
         // The server grants no leases, so nothing is known.
@@ -202,8 +204,7 @@ fn a_disk_is_open_only_if_a_lease_tells_so() {
         // It grants one for a new file only.
         (refused, 1),
     ] {
-        let dir = Dir::new();
-        prepare(&dir);
+        let dir = prepared(&arguments);
         let mut names = dir.names();
         let run = injected(&dir, &inject, &arguments);
         if status == 1 {
