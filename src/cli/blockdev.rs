@@ -28,9 +28,13 @@ pub fn blockdev(name: &str, path: &Path, version: Version, beneath: &[ImageInfo]
     // Version 2 cannot mark a cluster as reading as zeros. Where a guest discards, QEMU before
     // 5.1 exposes the base, and newer versions ignore the discard (`block/qcow2.c`,
     // `qcow2_co_pdiscard`).
+    //
+    // "detect-zeroes" is left to those who know their QEMU. It makes zero writes of a guest's
+    // writes, and before 10.0.11 and 11.0.2 a zero write can be lost if another write to the
+    // same cluster is in flight (mended by QEMU's b8bfb1478d61). Discards are safe: QEMU leaves
+    // out clusters that one covers in part, and a guest does not discard what it is writing.
     if version == Version::V3 {
         node["discard"] = "unmap".into();
-        node["detect-zeroes"] = "unmap".into();
     }
     Ok(node)
 }
@@ -73,10 +77,7 @@ mod tests {
     #[test]
     fn a_blank_disk_has_no_backing_file() {
         let path = Path::new("/x/A.qcow2");
-        for (version, unmap) in [
-            (Version::V2, ""),
-            (Version::V3, r#""detect-zeroes":"unmap","discard":"unmap","#),
-        ] {
+        for (version, unmap) in [(Version::V2, ""), (Version::V3, r#""discard":"unmap","#)] {
             let value = blockdev("A", path, version, &[]).expect("a value");
             let [start, end] = [
                 r#"{"backing":null,"cache":{"no-flush":true},"#,

@@ -33,7 +33,7 @@ cleans, or to a temporary directory that is removed afterwards. COMMAND gets the
   NAME            the absolute path of the disk, NAME.qcow2
   NAME_BLOCKDEV   a complete value for QEMU's -blockdev: node name NAME, the driver of
                   each image of the chain, absolute paths; all images but the disk are
-                  read-only; the disk unmaps discarded and zeroed clusters (not with
+                  read-only; the disk gives back the space that a guest discards (not with
                   compat=0.10), and ignores flushes
 They replace variables of the same names. OVERLAY can be the same for several disks. It is
 refused if its base has changed since it was written (see clone), if it is smaller than

@@ -50,7 +50,6 @@ pub fn blockdev(name: &str, path: &str, base: &Path) -> serde_json::Value {
         "file": {"driver": "file", "filename": path},
         "cache": {"no-flush": true},
         "discard": "unmap",
-        "detect-zeroes": "unmap",
         "backing": {
             "driver": "raw",
             "read-only": true,
