@@ -23,7 +23,7 @@ fn chain_of_three() -> Dir {
 }
 
 /// Returns `exec` of a shell script with the disk `A`.
-fn exec(dir: &Dir, overlay: &str, script: &str) -> Command {
+pub fn exec(dir: &Dir, overlay: &str, script: &str) -> Command {
     let mut command = dir.command(tool());
     command.env_remove("TEST_TMPDIR");
     command.env("TMPDIR", dir.path("tmp"));

@@ -131,7 +131,10 @@ fn check_extents(guest: &mut Guest, reader: &DiskReader) {
                 } => {
                     let is_compressed = host.is_none();
                     assert_eq!(entry["data"], true, "{at}");
-                    assert_eq!(entry["compressed"], is_compressed, "{at}");
+                    // QEMU before 8.2 does not say.
+                    if !entry["compressed"].is_null() {
+                        assert_eq!(entry["compressed"], is_compressed, "{at}");
+                    }
                     assert_eq!(number("depth"), Some(image as u64), "{at}");
                     let theirs = number("offset").map(|host| host + offset - start);
                     assert_eq!(theirs, host, "{at}");

@@ -4,6 +4,7 @@
 mod common;
 
 mod broken;
+mod concurrent;
 mod doubtful;
 mod exec;
 mod guest_data;
