@@ -17,6 +17,7 @@ mod info;
 mod info_json;
 mod info_text;
 mod keep;
+mod manifest;
 mod neutral;
 mod option_help;
 pub mod output;

@@ -1,155 +1,287 @@
-//! Finding runfiles, as Bazel's own libraries do.
+//! Finding the runfiles of a test.
 //!
-//! The crate `runfiles` of rules_rust prefers a manifest to the directory. A manifest
-//! leads out of the runfiles tree, where an executable does not find its own runfiles.
+//! Bazel's libraries look into the same places, each in an order of its own. This program takes
+//! the first place that has the executable of the test. A directory comes before a manifest,
+//! because a manifest leads out of the runfiles tree, where an executable does not find its own
+//! runfiles. `RUNFILES_MANIFEST_ONLY` decides nothing: with `--noenable_runfiles` Bazel sets it
+//! in a sandbox too, where the directory is complete and there is no manifest
+//! (<https://github.com/bazelbuild/bazel/issues/7994>).
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{self, Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 
+use crate::cli::manifest;
 use crate::cli::places::variable;
 
+const DIRECTORY: &str = "RUNFILES_DIR";
+const MANIFEST: &str = "RUNFILES_MANIFEST_FILE";
+const MANIFEST_ONLY: &str = "RUNFILES_MANIFEST_ONLY";
+
+/// A place of runfiles.
 pub enum Runfiles {
-    Directory {
-        path: PathBuf,
-        /// Whether the environment names it.
-        is_announced: bool,
-    },
-    Manifest {
-        path: PathBuf,
-        content: Vec<u8>,
-    },
+    Directory(PathBuf),
+    Manifest { path: PathBuf, content: Vec<u8> },
 }
 
 impl Runfiles {
-    /// Finds the runfiles of this process.
-    pub fn find() -> Result<Self> {
-        if env::var_os("RUNFILES_MANIFEST_ONLY").is_some_and(|value| value == "1") {
-            let path = variable("RUNFILES_MANIFEST_FILE");
-            return manifest(path.context("RUNFILES_MANIFEST_FILE is not set")?);
-        }
-        let announced = variable("RUNFILES_DIR").or_else(|| variable("TEST_SRCDIR"));
-        if let Some(path) = announced {
-            let path = absolute(&path);
-            return Ok(Runfiles::Directory {
-                path,
-                is_announced: true,
-            });
-        }
-        let beside = |suffix: &str| {
-            let mut path = env::args_os().next().unwrap_or_default();
-            path.push(suffix);
-            absolute(Path::new(&path))
-        };
-        let path = beside(".runfiles");
-        match path.is_dir() {
-            true => Ok(Runfiles::Directory {
-                path,
-                is_announced: false,
-            }),
-            false => manifest(beside(".runfiles_manifest")),
-        }
+    /// Finds the runfiles of this process: those that have the file `name`.
+    pub fn find(name: &str) -> Result<Self> {
+        let program = env::args_os().next().unwrap_or_default();
+        Self::find_with(name, variable, &program)
     }
 
-    /// Returns the directory, if it was found by the name of this program alone.
-    pub fn unannounced(&self) -> Option<&Path> {
-        match self {
-            Runfiles::Directory {
-                path,
-                is_announced: false,
-            } => Some(path),
-            _ => None,
+    fn find_with(
+        name: &str,
+        variable: impl Fn(&str) -> Option<PathBuf>,
+        program: &OsStr,
+    ) -> Result<Self> {
+        let beside = |suffix: &str| {
+            let mut path = program.to_owned();
+            path.push(suffix);
+            Some(PathBuf::from(path))
+        };
+        let places = [
+            variable(DIRECTORY),
+            variable("TEST_SRCDIR"),
+            variable(MANIFEST),
+            beside(".runfiles"),
+            beside(".runfiles_manifest"),
+            beside(".runfiles/MANIFEST"),
+        ];
+        let mut without = Vec::new();
+        for path in places.into_iter().flatten() {
+            match Self::at(&path)? {
+                Some(runfiles) if runfiles.get(name).is_some() => return Ok(runfiles),
+                Some(_) => without.push(format!("{path:?}")),
+                None => {}
+            }
         }
+        without.dedup();
+        if without.is_empty() {
+            bail!("{program:?} has no runfiles: run it with bazel test, which sets {DIRECTORY}");
+        }
+        bail!("{name:?} is not in the runfiles {}", without.join(" or "));
+    }
+
+    /// Returns the runfiles at a path: a directory, or the file that is a manifest.
+    fn at(path: &Path) -> Result<Option<Self>> {
+        // Symbolic links are not resolved: their names are what counts.
+        let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        if path.is_dir() {
+            return Ok(Some(Runfiles::Directory(path)));
+        }
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let content =
+            fs::read(&path).with_context(|| format!("the manifest of runfiles {path:?}"))?;
+        Ok(Some(Runfiles::Manifest { path, content }))
     }
 
     /// Returns the path of the file with the runfiles path `name`, such as
     /// `_main/vm/node.qcow2`.
     pub fn path(&self, name: &str) -> Result<PathBuf> {
-        let (place, found) = match self {
-            Runfiles::Directory { path, .. } => (path, Some(path.join(name))),
-            Runfiles::Manifest { path, content } => (path, in_manifest(content, name)),
-        };
-        found
-            .filter(|path| path.exists())
+        let (Runfiles::Directory(place) | Runfiles::Manifest { path: place, .. }) = self;
+        self.get(name)
             .with_context(|| format!("{name:?} is not in the runfiles {place:?}"))
     }
-}
 
-fn manifest(path: PathBuf) -> Result<Runfiles> {
-    let content = fs::read(&path).with_context(|| format!("the manifest of runfiles {path:?}"))?;
-    Ok(Runfiles::Manifest { path, content })
-}
-
-/// Makes a path absolute, without resolving symbolic links: their names are what counts.
-fn absolute(path: &Path) -> PathBuf {
-    path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// Returns the real path of `name` in a manifest. A line is the runfiles path, a space and the
-/// real path. If a line starts with a space, both paths have `\b` for a backslash and `\n` for
-/// a newline, and the first has `\s` for a space (Bazel's `SourceManifestAction.java`).
-fn in_manifest(content: &[u8], name: &str) -> Option<PathBuf> {
-    let escaped = name
-        .replace('\\', "\\b")
-        .replace('\n', "\\n")
-        .replace(' ', "\\s");
-    let (plain, escaped) = (format!("{name} "), format!(" {escaped} "));
-    let is_plain = !name.contains([' ', '\n']);
-    content.split(|&byte| byte == b'\n').find_map(|line| {
-        if let Some(path) = line.strip_prefix(escaped.as_bytes()) {
-            return Some(unescaped(path).into());
-        }
-        let path = line.strip_prefix(plain.as_bytes()).filter(|_| is_plain)?;
-        Some(OsStr::from_bytes(path).into())
-    })
-}
-
-fn unescaped(path: &[u8]) -> OsString {
-    let mut text = OsString::new();
-    let mut parts = path.split(|&byte| byte == b'\\');
-    text.push(OsStr::from_bytes(parts.next().unwrap_or_default()));
-    for part in parts {
-        text.push(if part.first() == Some(&b'n') {
-            "\n"
-        } else {
-            "\\"
-        });
-        text.push(OsStr::from_bytes(part.get(1..).unwrap_or_default()));
+    fn get(&self, name: &str) -> Option<PathBuf> {
+        let found = match self {
+            Runfiles::Directory(path) => path.join(name),
+            Runfiles::Manifest { content, .. } => manifest::lookup(content, name)?,
+        };
+        found.exists().then_some(found)
     }
-    text
+
+    /// Tells a command where its runfiles are. It looks for them as its language does, so a
+    /// directory must be the only place that it is told of.
+    pub fn announce(&self, command: &mut Command) {
+        match self {
+            Runfiles::Directory(path) => command
+                .env(DIRECTORY, path)
+                .env_remove(MANIFEST)
+                .env_remove(MANIFEST_ONLY),
+            Runfiles::Manifest { path, .. } => command.env(MANIFEST, path),
+        };
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::ffi::OsString;
+
     use super::*;
 
-    #[test]
-    fn a_manifest_is_read_as_bazel_writes_it() {
-        let content = b"_main/a /x/a\n\
-            _main/ab /x/a b\\n\n \
-            _main/with\\sspace /x/with space\n \
-            _main/back\\bslash\\nline /x/back\\bslash\\nline\n\
-            _main/empty \n";
-        for (name, path) in [
-            ("_main/a", Some("/x/a")),
-            ("_main/ab", Some("/x/a b\\n")),
-            ("_main/with space", Some("/x/with space")),
-            ("_main/back\\slash\nline", Some("/x/back\\slash\nline")),
-            ("_main/empty", Some("")),
-            ("_main/ab /x/a", None),
-            ("_main", None),
-            ("_main/with", None),
-            ("a", None),
+    /// Returns a directory with the runfile `_main/x` in several places. Manifests lead to `real`.
+    fn places() -> tempfile::TempDir {
+        let dir = tempfile::TempDir::new().expect("a temporary directory");
+        let path = |name: &str| dir.path().join(name);
+        let manifest = format!("_main/x {}\n", path("real").display());
+        for (name, content) in [
+            ("real", ""),
+            ("full/_main/x", ""),
+            ("bare/MANIFEST", &manifest),
+            ("manifest", &manifest),
+            ("other", "_main/y /y\n"),
+            ("t.runfiles/_main/x", ""),
+            ("both.runfiles/_main/x", ""),
+            ("both.runfiles/MANIFEST", &manifest),
+            ("both.runfiles_manifest", &manifest),
+            ("listed.runfiles_manifest", &manifest),
+            ("bare.runfiles/MANIFEST", &manifest),
         ] {
-            assert_eq!(
-                in_manifest(content, name),
-                path.map(PathBuf::from),
-                "{name}"
-            );
+            let path = path(name);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("mkdir");
+            fs::write(path, content).expect("write");
+        }
+        dir
+    }
+
+    /// Returns the path of `_main/x` for a program in `dir`, and the variables that a command then
+    /// gets. All paths are relative to `dir`; ONLY stands for RUNFILES_MANIFEST_ONLY=1.
+    fn found(dir: &Path, variables: &str, program: &str) -> (String, String) {
+        let mut set: BTreeMap<_, _> = variables
+            .split_whitespace()
+            .map(|word| match word.split_once('=') {
+                Some((name, path)) => (OsString::from(name), dir.join(path).into_os_string()),
+                None => (MANIFEST_ONLY.into(), "1".into()),
+            })
+            .collect();
+        let variable = |name: &str| set.get(OsStr::new(name)).map(PathBuf::from);
+        let runfiles = Runfiles::find_with("_main/x", variable, dir.join(program).as_os_str());
+        let runfiles = runfiles.unwrap_or_else(|error| panic!("{variables}: {error}"));
+        let mut command = Command::new("x");
+        runfiles.announce(&mut command);
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => set.insert(name.to_owned(), value.to_owned()),
+                None => set.remove(name),
+            };
+        }
+        let relative = |path: &Path| path.strip_prefix(dir).unwrap_or(path).display().to_string();
+        let told = set.iter().map(|(name, value)| match name {
+            name if name == MANIFEST_ONLY => "ONLY".to_owned(),
+            name => format!("{}={}", name.display(), relative(Path::new(value))),
+        });
+        let told = told.collect::<Vec<_>>().join(" ");
+        (relative(&runfiles.path("_main/x").expect("x")), told)
+    }
+
+    #[test]
+    fn runfiles_are_found_wherever_bazel_puts_them() {
+        let dir = places();
+        for (variables, program, path, told) in [
+            // In a test, also in a sandbox and on a remote worker.
+            (
+                "RUNFILES_DIR=full TEST_SRCDIR=full",
+                "program",
+                "full/_main/x",
+                "RUNFILES_DIR=full TEST_SRCDIR=full",
+            ),
+            // The same with --noenable_runfiles.
+            (
+                "RUNFILES_DIR=full ONLY TEST_SRCDIR=full",
+                "program",
+                "full/_main/x",
+                "RUNFILES_DIR=full TEST_SRCDIR=full",
+            ),
+            // Without a sandbox, with --noenable_runfiles.
+            (
+                "RUNFILES_DIR=bare RUNFILES_MANIFEST_FILE=bare/MANIFEST ONLY TEST_SRCDIR=bare",
+                "program",
+                "real",
+                "RUNFILES_DIR=bare RUNFILES_MANIFEST_FILE=bare/MANIFEST ONLY TEST_SRCDIR=bare",
+            ),
+            // The directory alone, under its older name.
+            (
+                "TEST_SRCDIR=full",
+                "program",
+                "full/_main/x",
+                "RUNFILES_DIR=full TEST_SRCDIR=full",
+            ),
+            (
+                "RUNFILES_DIR=absent ONLY TEST_SRCDIR=full",
+                "program",
+                "full/_main/x",
+                "RUNFILES_DIR=full TEST_SRCDIR=full",
+            ),
+            // A manifest alone.
+            (
+                "RUNFILES_MANIFEST_FILE=manifest",
+                "program",
+                "real",
+                "RUNFILES_MANIFEST_FILE=manifest",
+            ),
+            (
+                "RUNFILES_MANIFEST_FILE=manifest ONLY",
+                "program",
+                "real",
+                "RUNFILES_MANIFEST_FILE=manifest ONLY",
+            ),
+            (
+                "RUNFILES_DIR=absent RUNFILES_MANIFEST_FILE=manifest TEST_SRCDIR=absent",
+                "program",
+                "real",
+                "RUNFILES_DIR=absent RUNFILES_MANIFEST_FILE=manifest TEST_SRCDIR=absent",
+            ),
+            // A directory and a manifest.
+            (
+                "RUNFILES_DIR=full RUNFILES_MANIFEST_FILE=manifest",
+                "program",
+                "full/_main/x",
+                "RUNFILES_DIR=full",
+            ),
+            (
+                "RUNFILES_DIR=full RUNFILES_MANIFEST_FILE=manifest ONLY",
+                "program",
+                "full/_main/x",
+                "RUNFILES_DIR=full",
+            ),
+            (
+                "RUNFILES_DIR=full RUNFILES_MANIFEST_FILE=absent ONLY",
+                "program",
+                "full/_main/x",
+                "RUNFILES_DIR=full",
+            ),
+            // No variable: the runfiles are beside the program.
+            ("", "t", "t.runfiles/_main/x", "RUNFILES_DIR=t.runfiles"),
+            ("ONLY", "t", "t.runfiles/_main/x", "RUNFILES_DIR=t.runfiles"),
+            (
+                "",
+                "both",
+                "both.runfiles/_main/x",
+                "RUNFILES_DIR=both.runfiles",
+            ),
+            (
+                "",
+                "listed",
+                "real",
+                "RUNFILES_MANIFEST_FILE=listed.runfiles_manifest",
+            ),
+            (
+                "",
+                "bare",
+                "real",
+                "RUNFILES_MANIFEST_FILE=bare.runfiles/MANIFEST",
+            ),
+            // The variables are those of another program.
+            (
+                "RUNFILES_DIR=bare RUNFILES_MANIFEST_FILE=other",
+                "t",
+                "t.runfiles/_main/x",
+                "RUNFILES_DIR=t.runfiles",
+            ),
+        ] {
+            let expected = (path.to_owned(), told.to_owned());
+            let found = found(dir.path(), variables, program);
+            assert_eq!(found, expected, "{program}: {variables}");
         }
     }
 }

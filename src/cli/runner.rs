@@ -28,23 +28,19 @@ pub fn job() -> Result<Option<Job>> {
 
 fn parse(text: &str) -> Result<Job> {
     let test: Map<String, Value> = serde_json::from_str(text)?;
-    let runfiles = Runfiles::find()?;
-    let find = |field: &str, value: Option<&Value>| {
-        let name = value.and_then(Value::as_str);
-        let name = name.with_context(|| format!("{field:?} is not a runfiles path"))?;
-        runfiles.path(name).with_context(|| format!("{field:?}"))
-    };
-    let mut command = Command::new(find("command", test.get("command"))?);
+    let name = runfiles_path("command", test.get("command"))?;
+    let runfiles = Runfiles::find(name).context("\"command\"")?;
+    let mut command = Command::new(runfiles.path(name)?);
     command.args(env::args_os().skip(1)).env_remove(TEST);
-    if let Some(directory) = runfiles.unannounced() {
-        command.env("RUNFILES_DIR", directory);
-    }
+    runfiles.announce(&mut command);
     let disks = test.get("disks").and_then(Value::as_object);
     let disks = disks.context("\"disks\" is not an object")?;
     let request = |(name, overlay): (&String, &Value)| {
-        let overlay = find(name, Some(overlay))?;
-        let name = name.clone();
-        Ok(Request { name, overlay })
+        let overlay = runfiles.path(runfiles_path(name, Some(overlay))?);
+        Ok(Request {
+            name: name.clone(),
+            overlay: overlay.with_context(|| format!("{name:?}"))?,
+        })
     };
     Ok(Job {
         disks: disks.iter().map(request).collect::<Result<_>>()?,
@@ -55,4 +51,9 @@ fn parse(text: &str) -> Result<Job> {
             .context("\"keep\" is not never, on_failure or always")?,
         command,
     })
+}
+
+fn runfiles_path<'a>(field: &str, value: Option<&'a Value>) -> Result<&'a str> {
+    let path = value.and_then(Value::as_str);
+    path.with_context(|| format!("{field:?} is not a runfiles path"))
 }

@@ -84,14 +84,22 @@ fn finds_the_runfiles_that_bazel_test_names() {
         let runfiles = dir.path("bin/pkg/t.runfiles");
         let mut command = test(&dir);
         command.env("RUNFILES_DIR", "").env(variable, &runfiles);
-        let expected = match variable {
-            "RUNFILES_DIR" => &runfiles,
-            _ => Path::new(""),
-        };
         let path = runfiles.join("_main/pkg/t_bin");
         let arguments = ["--help", "with  space", ""];
-        ran(&dir, &mut command, &path, &arguments, expected);
+        ran(&dir, &mut command, &path, &arguments, &runfiles);
     }
+}
+
+#[test]
+fn finds_the_runfiles_of_a_sandbox_without_a_manifest() {
+    // With --noenable_runfiles.
+    let dir = built();
+    let runfiles = dir.path("bin/pkg/t.runfiles");
+    let mut command = test(&dir);
+    command.env("RUNFILES_DIR", &runfiles);
+    command.env("RUNFILES_MANIFEST_ONLY", "1");
+    let path = runfiles.join("_main/pkg/t_bin");
+    ran(&dir, &mut command, &path, &[], &runfiles);
 }
 
 #[test]
@@ -163,6 +171,16 @@ fn a_mistake_fails_the_test_with_one_line() {
         &format!(
             "disk NODE1: {overlay:?}: its backing file {base:?}: \
              No such file or directory (os error 2)"
+        ),
+    );
+    fs::remove_dir_all(&runfiles).expect("remove");
+    let run = Run::of(test(&dir).env("RUNFILES_DIR", &runfiles));
+    let program = dir.path("bin/pkg/t");
+    run.fails(
+        1,
+        &format!(
+            "QCOW2_OVERLAY_TEST: \"command\": {program:?} has no runfiles: run it with bazel \
+             test, which sets RUNFILES_DIR"
         ),
     );
     assert_eq!(left(&dir), 0);
