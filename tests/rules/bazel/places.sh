@@ -21,16 +21,21 @@ declare -A cells
 
 row_name() { echo "${1%%[ |]*}"; }
 
-# Fills a column: tests with a strategy. Fails if Bazel fell back to another one.
+# Fills a column: the tests with a strategy whose names end in one of the words of "$3". Fails if
+# Bazel fell back to another strategy.
 test_place() {
-  local place=$1 strategy=$2 suffix=$3 row
+  local place=$1 strategy=$2 kinds=$3 row kind result
   shift 3
   bazel test //... --build_tests_only --keep_going --nocache_test_results --test_output=summary \
     --test_summary=short --spawn_strategy="$strategy" "$@" >"$work/log" 2>&1 || cat "$work/log"
   grep -q "processes:.* $strategy" "$work/log" || fail "no process ran with $strategy"
   for row in "${ROWS[@]}"; do
     row=$(row_name "$row")
-    cells[$place,$row]=$(sed -nE "s|^//:${row}_$suffix +([A-Z ]*[A-Z]).*|\1|p" "$work/log")
+    cells[$place,$row]=PASSED
+    for kind in $kinds; do
+      result=$(sed -nE "s|^//:${row}_$kind +([A-Z ]*[A-Z]).*|\1|p" "$work/log")
+      [[ $result == PASSED ]] || cells[$place,$row]="$kind: ${result:-not run}"
+    done
   done
 }
 
@@ -68,20 +73,23 @@ table() {
 }
 
 every_base_opens_in_every_place() {
-  local test=(--test_tag_filters=place) places overlays
+  local all="--test_tag_filters=place,disk" places overlays
   overlays=$(rows | wc -l)
   ((overlays == ${#ROWS[@]})) || fail "$overlays overlays, but ${#ROWS[@]} rows"
 
-  places=("linux-sandbox" "processwrapper-sandbox" "local" "manifest only"
-    "real path" "other action" "\`bazel run\`")
-  test_place "${places[0]}" linux-sandbox test "${test[@]}"
-  test_place "${places[1]}" processwrapper-sandbox test "${test[@]}"
-  test_place "${places[2]}" local test "${test[@]}"
-  test_place "${places[3]}" local test "${test[@]}" --noenable_runfiles --test_env=PLACE=manifest
-  test_place "${places[4]}" local test "${test[@]}" --test_env=PLACE=real
+  places=("linux-sandbox" "processwrapper-sandbox" "hermetic sandbox" "local"
+    "sandbox, \`--noenable_runfiles\`" "local, \`--noenable_runfiles\`" "real path" "other action" "\`bazel run\`")
+  test_place "${places[0]}" linux-sandbox "test disk_test" "$all"
+  test_place "${places[1]}" processwrapper-sandbox "test disk_test" "$all"
+  test_place "${places[3]}" local "test disk_test" "$all"
+  test_place "${places[4]}" linux-sandbox "test disk_test" "$all" --noenable_runfiles --test_env=PLACE=unannounced
+  test_place "${places[5]}" local "test disk_test" "$all" --noenable_runfiles --test_env=PLACE=manifest
+  test_place "${places[6]}" local test --test_tag_filters=place --test_env=PLACE=real
   must clean
-  test_place "${places[5]}" linux-sandbox action_test --test_tag_filters=action
-  run_place "${places[6]}"
+  test_place "${places[7]}" linux-sandbox action_test --test_tag_filters=action
+  run_place "${places[8]}"
+  must clean
+  test_place "${places[2]}" linux-sandbox "test disk_test action_test" "${hermetic_sandbox[@]}" --test_env=PLACE=hermetic
 
   table | tee "$work/table"
   # The table of the README: from its head to the first line that is not part of it.

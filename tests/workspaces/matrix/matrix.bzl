@@ -1,6 +1,6 @@
 """Macros and rules of the matrix: overlays, images of one file, and targets that open them."""
 
-load("@rules_qcow2//rules:defs.bzl", "Qcow2Info", "qcow2_image", "qcow2_overlay")
+load("@rules_qcow2//rules:defs.bzl", "Qcow2Info", "qcow2_image", "qcow2_overlay", "qcow2_test")
 load("@rules_shell//shell:sh_binary.bzl", "sh_binary")
 load("@rules_shell//shell:sh_test.bzl", "sh_test")
 
@@ -28,8 +28,9 @@ _opened = rule(
 def row(name, base, content = None, **kwargs):
     """Declares an overlay and the targets that open it.
 
-    `<name>_test` opens it in the runfiles of a test, `<name>_action_test` checks the output of
-    build actions that open it, and `<name>_open` opens the disk at a path.
+    `<name>_test` opens it in the runfiles of a test, `<name>_disk_test` opens a disk of a
+    `qcow2_test`, `<name>_action_test` checks the output of build actions that open it, and
+    `<name>_open` opens the disk at a path.
 
     Args:
       name: the name of the overlay.
@@ -61,6 +62,15 @@ def row(name, base, content = None, **kwargs):
         args = expected,
         data = data,
         deps = deps,
+    )
+    qcow2_test(
+        name = name + "_disk_test",
+        size = "small",
+        args = expected,
+        data = data,
+        disks = {"DISK": name},
+        tags = ["disk"],
+        test = name + "_open",
     )
 
     # A rule that uses the provider, and one that does not.

@@ -3,8 +3,8 @@
 #
 #   open.sh OVERLAY BASE [PATH]
 #
-# OVERLAY and BASE are paths of runfiles. With PATH, it opens the disk at PATH instead of OVERLAY.
-# $PLACE says where the overlay must be, which is checked.
+# OVERLAY and BASE are paths of runfiles. $PLACE says where the overlay must be, which is checked.
+# With PATH, it opens the disk at PATH instead; in a qcow2_test, the disk DISK.
 set -euo pipefail
 
 # --- begin runfiles.bash initialization v3 ---
@@ -18,10 +18,16 @@ source "${RUNFILES_DIR:-/dev/null}/$f" 2>/dev/null || \
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
-overlay=${3:-$(rlocation "$1")}
+overlay=$(rlocation "$1")
 base=$(rlocation "$2")
 case ${PLACE:-runfiles} in
   runfiles) [[ -n ${3:-} || $overlay == "$RUNFILES_DIR"/* ]] || fail "not in runfiles: $overlay" ;;
+  # Bazel says that there is only a manifest, but its sandbox has the runfiles tree and no manifest.
+  unannounced)
+    [[ $overlay == "$RUNFILES_DIR"/* && ! -e ${RUNFILES_MANIFEST_FILE:-} ]] || fail "not in runfiles: $overlay" ;;
+  # A path outside of the sandbox does not exist.
+  hermetic)
+    [[ $overlay == /execroot/*.runfiles/* && ! -L $overlay ]] || fail "not in a hermetic sandbox: $overlay" ;;
   manifest)
     [[ ${RUNFILES_MANIFEST_ONLY:-} == 1 && ! -e $RUNFILES_DIR/$1 ]] || fail "there is a runfiles tree" ;;
   real)
@@ -30,8 +36,9 @@ case ${PLACE:-runfiles} in
   *) fail "unknown PLACE: $PLACE" ;;
 esac
 
-qemu-img check -q -f qcow2 "$overlay"
+image=${3:-${DISK:-$overlay}}
+qemu-img check -q -f qcow2 "$image"
 # Opens the whole chain, read-only.
-qemu-img compare -f qcow2 -F raw "$overlay" "$base"
+qemu-img compare -f qcow2 -F raw "$image" "$base"
 # An empty disk would equal an empty base.
 [[ -n $(head -c 16 "$base" | tr -d '\0') ]] || fail "the base is empty"
