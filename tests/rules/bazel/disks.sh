@@ -4,6 +4,11 @@
 # Runs tests. The output is in $work/log.
 run_tests() { bazel test --nocache_test_results --test_output=errors "$@" >"$work/log" 2>&1; }
 
+# Runs a command in the root where Bazel runs. It must succeed.
+in_root() {
+  (cd "$root" && ./bazelw run //tests:shell -- "$@") >"$work/log" 2>&1 || { cat "$work/log"; return 1; }
+}
+
 a_test_with_disks_behaves_like_any_test() {
   INHERITED="from outside" run_tests //disks:as_any_test --spawn_strategy=local ||
     { cat "$work/log"; fail "local"; }
@@ -48,8 +53,7 @@ keep_disks_decides_which_disks_are_kept() {
           (($(stat -c '%b * 512' "$disk") < 1 << 20)) || fail "not sparse: $(stat "$disk")"
           if [[ $name == fail ]]; then
             # The disk opens with its base, and holds what the test wrote.
-            (cd "$root" && ./bazelw run //tests:shell -- qemu-io -r -c 'read -P 9 512k 64k' "$disk") \
-              >"$work/log" 2>&1 || { cat "$work/log"; fail "$keep: cannot be read"; }
+            in_root qemu-io -r -c 'read -P 9 512k 64k' "$disk"
           fi
           ;;
         *) [[ -z $kept ]] || fail "$name, $keep: $kept" ;;
@@ -89,6 +93,32 @@ neither_a_test_nor_bazel_run_changes_a_build_output() {
   sha256sum --check --quiet <<<"$before"
 }
 
+# The inputs of its actions are the files themselves under another name, and root can write to them.
+a_hermetic_sandbox_changes_no_file() {
+  local sources images
+  must clean
+  must build //...
+  images=$(hashes "$workspace")
+  sources=$(find "${workspace%/*}" -name '*.img' -type f -exec sha256sum {} +)
+  must clean
+  must build //... "${hermetic_sandbox[@]}"
+  run_tests //disks:touch_test "${hermetic_sandbox[@]}" || { cat "$work/log"; fail "the test failed"; }
+  sha256sum --check --quiet <<<"$sources"
+  diff <(echo "$images") <(hashes "$workspace") || fail "other images than in another sandbox"
+}
+
+# It names its base by a path of the sandbox.
+a_kept_disk_of_a_hermetic_sandbox_opens_when_it_is_rebased() {
+  local disk="$workspace/bazel-testlogs/disks/fail_keep_on_failure/test.outputs/disks/DISK.qcow2"
+  must clean
+  if run_tests //disks:fail_keep_on_failure "${hermetic_sandbox[@]}"; then fail "passed"; fi
+  outputs fail_keep_on_failure >"$work/log"
+  grep -qE '^  on qcow2 /execroot/.*/middle.qcow2,' "${disk%/*}/README.txt" || { cat "${disk%/*}/README.txt"; fail "another base"; }
+  in_root qemu-img rebase -u -F qcow2 -b "$workspace/bazel-bin/other/middle.qcow2" "$disk"
+  in_root qemu-io -r -c 'read -P 9 512k 64k' "$disk"
+  in_root "$workspace/prebuilt/qcow2-overlay" convert -q "$disk" "$work/merged.qcow2"
+}
+
 check a_test_with_disks_behaves_like_any_test
 check parallel_runs_do_not_interfere
 check a_killed_test_leaves_nothing_behind
@@ -96,3 +126,5 @@ check keep_disks_decides_which_disks_are_kept
 check a_corrupt_base_gives_a_message_of_one_line
 check a_wrong_size_or_format_gives_a_message_of_one_line
 check neither_a_test_nor_bazel_run_changes_a_build_output
+check a_hermetic_sandbox_changes_no_file
+check a_kept_disk_of_a_hermetic_sandbox_opens_when_it_is_rebased

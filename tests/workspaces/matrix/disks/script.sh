@@ -42,9 +42,11 @@ case $1 in
     # disks.sh looks for a process with this number.
     sleep 424242
     ;;
-  # Whatever a test can do to its disk.
+  # Whatever a test can do to its disks.
   touch)
-    guest 'write -P 9 0 1M'
-    : >"$DISK"
+    for DISK in "$DISK" "$OTHER"; do
+      guest 'write -P 9 0 4k'
+      : >"$DISK"
+    done
     ;;
 esac
