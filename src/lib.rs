@@ -58,7 +58,7 @@ pub use image::disk_reader::{Content, DiskReader, Extent};
 pub use image::fit::check_fit;
 pub use image::image_info::ImageInfo;
 pub use image::probe::detect_start;
-pub use image::record::Record;
+pub use image::record::{Change, Record};
 pub use image::storage::{OpenFile, Storage};
 pub use make::convert::{Conversion, Converted, Source};
 pub use make::file::{check_target, create_file, write_file, Existing};

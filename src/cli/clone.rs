@@ -23,8 +23,8 @@ pub fn command() -> Command {
              it has no data, be no smaller than its backing file. An existing file that is exactly\n\
              this disk is left unchanged.\n\n\
              The disk records the length and the modification time of every file that backs it.\n\
-             When one of them changes, the disk no longer matches its base: info then says so,\n\
-             and clone and exec refuse the disk.",
+             When one of them changes, the disk no longer matches its base: clone, exec and convert\n\
+             then refuse the disk, and info --backing-chain says so.",
         )
         .arg(
             Arg::new("size")
@@ -82,9 +82,10 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 /// Fails if the existing `file` is a disk that no longer matches its base.
 fn check_record_of(file: &Path) -> Result<()> {
     match chain(file, None).map(|images| Record::of(&images)) {
-        Ok(Record::Changed(base)) => bail!(
-            "{file:?} exists, and its base {base:?} has changed since it was written; \
-             --force replaces it, and what was written to it is lost"
+        Ok(Record::Changed(change)) => bail!(
+            "{file:?} exists, and its base {:?} has changed since it was written ({change}); \
+             --force replaces it, and what was written to it is lost",
+            change.path
         ),
         _ => Ok(()),
     }

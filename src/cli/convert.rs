@@ -26,7 +26,11 @@ SOURCE. Zeros are left out. If SOURCE is -, a raw disk is read from standard inp
   zstd -dc disk.raw.zst | qcow2-overlay convert -f raw - disk.qcow2
 
 With -B the result is an overlay that holds only what differs from NAME, which is relative
-to the directory of FILE. -o size=SIZE makes the disk larger than that of SOURCE.";
+to the directory of FILE. -o size=SIZE makes the disk larger than that of SOURCE.
+
+A disk that clone or exec wrote is refused if the length or the modification time of a file
+below it is another one. --allow-changed-base reads it all the same: give it if the content of
+that file is the same, for example because it was built again.";
 
 pub fn command() -> Command {
     Command::new("convert")
@@ -48,7 +52,20 @@ pub fn command() -> Command {
         .arg(arguments::backing_format())
         .arg(arguments::probe())
         .arg(arguments::options())
-        .arg(flag("standalone", "Fail if SOURCE has a backing file").long("standalone"))
+        .arg(
+            flag(
+                "standalone",
+                "Fail if SOURCE names another file, as a base or for its data",
+            )
+            .long("standalone"),
+        )
+        .arg(
+            flag(
+                "allow-changed-base",
+                "Read SOURCE although a backing file has another length or time than it recorded",
+            )
+            .long("allow-changed-base"),
+        )
         .arg(flag("progress", "Show progress").short('p'))
         .arg(arguments::force())
         .arg(arguments::quiet())
@@ -69,6 +86,7 @@ struct Request<'a> {
     target_format: Format,
     backing: Option<Backing>,
     standalone: bool,
+    allow_changed_base: bool,
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
@@ -129,6 +147,7 @@ impl<'a> Request<'a> {
             target_format: format_of(matches, "target-format")?.unwrap_or(Format::Qcow2),
             backing: Backing::of(matches, "-B", &mut list)?,
             standalone: matches.get_flag("standalone"),
+            allow_changed_base: matches.get_flag("allow-changed-base"),
             list,
         };
         request.check()?;
@@ -187,6 +206,7 @@ impl<'a> Request<'a> {
         };
         Conversion {
             size: self.list.size,
+            allow_changed_base: self.allow_changed_base,
             ..conversion
         }
     }

@@ -1,32 +1,26 @@
 //! The data that `qcow2-overlay info` prints.
 
 use anyhow::{Context, Result};
-use qcow2_overlay::{chain, Bitmap, Extension, Header, ImageInfo, Record, Snapshot};
+use qcow2_overlay::{Bitmap, ImageInfo, Record, Snapshot};
 
 /// An image and what its header refers to.
 pub struct Described {
     pub image: ImageInfo,
     pub snapshots: Vec<Snapshot>,
     pub bitmaps: Vec<Bitmap>,
-    /// Whether the bases are those that the image records, or why this is unknown.
-    pub record: Result<Record, String>,
+    /// Whether the backing files are those that the image records.
+    pub record: Record,
 }
 
 impl Described {
-    pub fn new(image: ImageInfo) -> Result<Self> {
+    /// Describes an image, and opens no other file.
+    pub fn new(image: ImageInfo, record: Record) -> Result<Self> {
         let about = || format!("{:?}", image.path);
-        let snapshots = image.snapshots().with_context(about)?;
-        let bitmaps = image.bitmaps().with_context(about)?;
-        let has_record = |header: &Header| header.extension(Extension::BASE_STAMPS).is_some();
-        let record = match image.header.as_ref().is_some_and(has_record) {
-            true => chain(&image.path, Some(image.format)).map(|images| Record::of(&images)),
-            false => Ok(Record::Missing),
-        };
         Ok(Described {
+            snapshots: image.snapshots().with_context(about)?,
+            bitmaps: image.bitmaps().with_context(about)?,
             image,
-            snapshots,
-            bitmaps,
-            record: record.map_err(|error| error.to_string()),
+            record,
         })
     }
 }

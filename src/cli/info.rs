@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
-use qcow2_overlay::{chain, ImageInfo};
+use qcow2_overlay::{chain, ImageInfo, Record};
 use serde_json::Value;
 
 use crate::cli::described::Described;
@@ -18,7 +18,8 @@ pub fn command() -> Command {
         .about("Describes an image as qemu-img info does")
         .after_help(
             "Dates of snapshots are in UTC. Ciphers and key slots of LUKS are not shown.\n\
-             For a disk that clone or exec wrote, it also says if a backing file has changed.",
+             Only FILE is opened. With --backing-chain, the files below it are opened too; for a\n\
+             disk that clone or exec wrote, it then says if one of them has changed.",
         )
         .arg(
             Arg::new("output")
@@ -55,9 +56,14 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let images = images
         .map_err(neutral)
         .with_context(|| format!("{file:?}"))?;
+    // One image alone is compared with nothing.
+    let records: Vec<Record> = (0..images.len())
+        .map(|start| Record::of(&images[start..]))
+        .collect();
     let images: Vec<Described> = images
         .into_iter()
-        .map(Described::new)
+        .zip(records)
+        .map(|(image, record)| Described::new(image, record))
         .collect::<Result<_>>()?;
     let text = match matches.get_one::<String>("output").map(String::as_str) {
         Some("json") => {

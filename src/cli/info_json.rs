@@ -55,16 +55,16 @@ pub fn to_json(described: &Described) -> Value {
 }
 
 /// Returns the value of `backing-record`, the one key that `qemu-img` does not have.
-fn record(record: &Result<Record, String>) -> Option<Value> {
-    let unknown = |problem: String| json!({"state": "unknown", "problem": problem});
+fn record(record: &Record) -> Option<Value> {
     match record {
-        Ok(Record::Missing) => None,
-        Ok(Record::Unchanged) => Some(json!({"state": "unchanged"})),
-        Ok(Record::Changed(base)) => {
-            Some(json!({"state": "changed", "filename": base.to_string_lossy()}))
+        Record::Missing => None,
+        Record::Unchanged => Some(json!({"state": "unchanged"})),
+        Record::Changed(change) => {
+            Some(json!({"state": "changed", "filename": change.path.to_string_lossy()}))
         }
-        Ok(Record::Unreadable(error)) => Some(unknown(error.to_string())),
-        Err(problem) => Some(unknown(problem.clone())),
+        Record::Unreadable(error) => {
+            Some(json!({"state": "unknown", "problem": error.to_string()}))
+        }
     }
 }
 

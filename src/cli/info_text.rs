@@ -60,15 +60,15 @@ pub fn to_text(described: &Described) -> String {
 }
 
 /// Returns a warning if the backing chain does not match the record in the image, or may not.
-fn warning(record: &Result<Record, String>) -> Option<String> {
+fn warning(record: &Record) -> Option<String> {
     match record {
-        Ok(Record::Missing | Record::Unchanged) => None,
-        Ok(Record::Changed(base)) => Some(format!(
-            "warning: {base:?} has changed since this image was written; this disk no longer \
-             matches its base"
+        Record::Missing | Record::Unchanged => None,
+        Record::Changed(change) => Some(format!(
+            "warning: {:?} has changed since this image was written ({change}), so this disk \
+             may not match it",
+            change.path
         )),
-        Ok(Record::Unreadable(error)) => Some(format!("warning: {error}")),
-        Err(problem) => Some(format!("warning: {problem}")),
+        Record::Unreadable(error) => Some(format!("warning: {error}")),
     }
 }
 

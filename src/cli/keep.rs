@@ -126,8 +126,10 @@ fn note(disks: &[Disk]) -> String {
     }
     note.push_str(
         "\nA disk needs these files, unchanged: `qcow2-overlay info --backing-chain DISK` shows \
-         them and\nsays whether one has changed. If the first was moved, and kept its time, store \
-         its new path:\n  qemu-img rebase -u -F FORMAT -b PATH DISK\n\n\
+         them and\nsays whether one has changed. If the first was moved, store its new \
+         path:\n  qemu-img rebase -u -F FORMAT -b PATH DISK\n\
+         If one was built again, with the same content but another time:\n  \
+         qcow2-overlay convert --allow-changed-base DISK disk.qcow2\n\n\
          To look into a disk without changing it:\n  \
          qcow2-overlay convert DISK disk.qcow2             makes one file of it and its base\n  \
          qcow2-overlay convert -O raw DISK disk.img        the same, for `losetup -P` and mount\n  \

@@ -44,15 +44,17 @@ pub struct Stamp {
     pub nanoseconds: u32,
 }
 
-/// Prints the length and the seconds, as `stat -c '%s %.9Y'` does.
+impl Stamp {
+    /// Returns the time as `stat -c %.9Y` prints it.
+    pub(crate) fn time(&self) -> String {
+        format!("{}.{:09}", self.seconds, self.nanoseconds)
+    }
+}
+
+/// Prints the length and the time, as `stat -c '%s %.9Y'` does.
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Stamp {
-            length,
-            seconds,
-            nanoseconds,
-        } = self;
-        write!(f, "{length} {seconds}.{nanoseconds:09}")
+        write!(f, "{} {}", self.length, self.time())
     }
 }
 

@@ -1,8 +1,10 @@
 //! Checks whether the files that back a disk are still those of its record.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::format::error::Error;
+use crate::format::stamp::Stamp;
 use crate::image::image_info::ImageInfo;
 
 /// The result of comparing the record in a disk with the files that back it now;
@@ -13,10 +15,34 @@ pub enum Record {
     Missing,
     /// Every backing file is the one that was recorded.
     Unchanged,
-    /// This file, or the number of backing files, differs from the record.
-    Changed(PathBuf),
+    /// A backing file, or their number, differs from the record.
+    Changed(Change),
     /// The record cannot be read, so nothing is known.
     Unreadable(Error),
+}
+
+/// A difference between a record and the backing files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The path of the file that differs; of the last one if their number does.
+    pub path: PathBuf,
+    /// What was recorded of the file, and what it is now; none if the number differs.
+    pub stamps: Option<[Stamp; 2]>,
+}
+
+/// Says in a few words what differs.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.stamps {
+            None => write!(f, "the number of backing files is another one"),
+            Some([old, new]) if old.length != new.length => {
+                write!(f, "its length was {} bytes, now {}", old.length, new.length)
+            }
+            Some([old, new]) => {
+                write!(f, "modified at {}, recorded {}", new.time(), old.time())
+            }
+        }
+    }
 }
 
 impl Record {
@@ -35,9 +61,13 @@ impl Record {
             Err(error) => return Record::Unreadable(error),
         };
         let mut pairs = beneath.iter().zip(&stamps);
+        let changed = |image: &ImageInfo, stamps| {
+            let path = image.path.clone();
+            Record::Changed(Change { path, stamps })
+        };
         match pairs.find(|(image, stamp)| image.stamp() != **stamp) {
-            Some((image, _)) => Record::Changed(image.path.clone()),
-            None if stamps.len() != beneath.len() => Record::Changed(last.path.clone()),
+            Some((image, stamp)) => changed(image, Some([*stamp, image.stamp()])),
+            None if stamps.len() != beneath.len() => changed(last, None),
             None => Record::Unchanged,
         }
     }

@@ -15,9 +15,7 @@ use crate::image::record::Record;
 /// [`Record`] does not match, and as [`check_fit`] does.
 pub(crate) fn check_usable(images: &[ImageInfo]) -> io::Result<()> {
     images.iter().try_for_each(check_not_written)?;
-    for start in 0..images.len() {
-        check_record(&images[start..])?;
-    }
+    check_records(images, "recreate it from the overlay it was cloned from")?;
     check_fit(images)
 }
 
@@ -32,17 +30,23 @@ pub(crate) fn check_not_written(image: &ImageInfo) -> io::Result<()> {
     }
 }
 
-fn check_record(images: &[ImageInfo]) -> io::Result<()> {
-    let disk = &images[0].path;
-    match Record::of(images) {
-        Record::Missing | Record::Unchanged => Ok(()),
-        Record::Changed(base) => Err(io::Error::other(format!(
-            "its base {base:?} has changed since {disk:?} was written, so the disk no longer \
-             matches its base; recreate it from the overlay it was cloned from"
-        ))),
-        Record::Unreadable(error) => Err(io::Error::other(format!(
-            "{error} in {disk:?}, so its base may have changed; recreate it from the overlay \
-             it was cloned from"
-        ))),
+/// Checks that no image has changed since a disk above it recorded it. `advice` says what to do
+/// about that disk.
+pub(crate) fn check_records(images: &[ImageInfo], advice: &str) -> io::Result<()> {
+    for (index, image) in images.iter().enumerate() {
+        let disk = &image.path;
+        let problem = match Record::of(&images[index..]) {
+            Record::Missing | Record::Unchanged => continue,
+            Record::Changed(change) => format!(
+                "its base {:?} has changed since {disk:?} was written ({change}), so the disk \
+                 may not match it",
+                change.path
+            ),
+            Record::Unreadable(error) => {
+                format!("{error} in {disk:?}, so its base may have changed")
+            }
+        };
+        return Err(io::Error::other(format!("{problem}: {advice}")));
     }
+    Ok(())
 }

@@ -18,9 +18,10 @@ use crate::format::new_header::max_virtual_size;
 use crate::format::options::Options;
 use crate::format::size::SECTOR;
 use crate::image::disk_reader::DiskReader;
+use crate::image::fit::check_fit;
 use crate::image::image_info::ImageInfo;
 use crate::image::storage::{OpenFile, Storage};
-use crate::image::usable::{check_not_written, check_usable};
+use crate::image::usable::{check_not_written, check_records, check_usable};
 use crate::make::file::{write_watched_file, Existing};
 
 /// More threads are no faster: they wait for the disk and for the kernel.
@@ -46,6 +47,9 @@ pub struct Conversion {
     pub options: Option<Options>,
     /// Size of the disk in bytes, rounded up to 512; by default that of the source.
     pub size: Option<u64>,
+    /// Whether to read a source that has a [`Record`](crate::Record) which its backing files
+    /// do not match. The caller knows that they have the content that they had.
+    pub allow_changed_base: bool,
     /// Number of threads that read and write.
     pub threads: usize,
 }
@@ -82,6 +86,7 @@ impl Conversion {
         Conversion {
             options: None,
             size: None,
+            allow_changed_base: false,
             threads: threads.map_or(1, |count| count.get().min(MAX_THREADS)),
         }
     }
@@ -94,8 +99,9 @@ impl Conversion {
     /// # Errors
     ///
     /// Those of [`write_to`](Self::write_to) and of the file system. Also fails if a running
-    /// QEMU may write to an image, if an image does not match its backing file, and if an
-    /// image changes while it is read. No file is left behind.
+    /// QEMU may write to an image, if an image does not match its backing file, if a backing
+    /// file has changed since a disk above it recorded it, and if an image changes while it is
+    /// read. No file is left behind.
     pub fn write_file(
         &self,
         path: &Path,
@@ -113,7 +119,7 @@ impl Conversion {
             let output = NewFile::new(file);
             let converted = match source {
                 Source::Images(images) => {
-                    check_source(&images)?;
+                    self.check_source(&images)?;
                     let reader = DiskReader::of(&images)?;
                     let depth = own_depth(&images, base);
                     let input = Opened::Disk(&reader, depth);
@@ -232,6 +238,22 @@ impl Conversion {
         })
     }
 
+    /// Checks the source as [`check_usable`] does, except that a raw disk can have any content.
+    fn check_source(&self, images: &[ImageInfo]) -> io::Result<()> {
+        images.iter().try_for_each(check_not_written)?;
+        if matches!(images, [image] if image.format == Format::Raw) {
+            return Ok(());
+        }
+        if !self.allow_changed_base {
+            check_records(
+                images,
+                "if its content is still the same, as after a rebuild, --allow-changed-base \
+                 reads the disk; if not, the disk cannot be restored",
+            )?;
+        }
+        check_fit(images)
+    }
+
     /// Returns the largest size that the new disk can have, in bytes.
     fn max_size(&self) -> u64 {
         match &self.options {
@@ -255,14 +277,6 @@ impl Conversion {
             }
         }
         Ok(())
-    }
-}
-
-/// Checks the source as [`check_usable`] does, except that a raw disk can have any content.
-fn check_source(images: &[ImageInfo]) -> io::Result<()> {
-    match images {
-        [image] if image.format == Format::Raw => check_not_written(image),
-        _ => check_usable(images),
     }
 }
 

@@ -119,6 +119,24 @@ fn always_writes_the_disks_to_the_outputs_at_once() {
 }
 
 #[test]
+fn the_note_says_how_to_read_a_disk_whose_base_was_built_again() {
+    let dir = overlay();
+    Run::of(&mut keep(&dir, "always", "true")).ok();
+    dir.sparse("new.img", 1 << 20);
+    fs::rename(dir.path("new.img"), dir.path("node.img")).expect("rename");
+    let note = fs::read_to_string(dir.path("outputs/disks/README.txt")).expect("a note");
+    let mut lines = note
+        .lines()
+        .skip_while(|line| !line.contains("built again"));
+    let command = lines.nth(1).expect("a command");
+    let command = command.replace("DISK", "outputs/disks/A.qcow2");
+    let arguments = command.trim().strip_prefix("qcow2-overlay ");
+    let arguments = arguments.expect("a command of the tool");
+    dir.tool(arguments).ok();
+    assert!(dir.path("disk.qcow2").exists());
+}
+
+#[test]
 fn a_command_that_cannot_be_run_has_not_failed() {
     let dir = overlay();
     let problem = "cannot run \"sh\": No such file or directory (os error 2)";

@@ -1,11 +1,13 @@
-//! `info`, `clone` and `exec` notice when a backing file has changed since the disk was written.
+//! `info`, `clone`, `exec` and `convert` notice when a backing file has changed since the disk
+//! was written.
 
 use std::fs::{self, FileTimes};
 use std::time::{Duration, SystemTime};
 
 use qcow2_overlay::{chain, Extension, Record};
 
-use crate::common::Dir;
+use crate::common::{Dir, Run};
+use crate::convert::data;
 
 /// Returns a chain of three images, and `disk.qcow2`, a clone that is backed by all of them.
 fn disk() -> Dir {
@@ -25,6 +27,13 @@ fn touch(dir: &Dir, name: &str, by: Duration) {
     let modified = file.metadata().and_then(|found| found.modified());
     let times = FileTimes::new().set_modified(modified.expect("a time") + by);
     file.set_times(times).expect("set times");
+}
+
+/// Returns the length and the modification time of a file.
+fn stat(dir: &Dir, name: &str) -> [String; 2] {
+    let said = Run::of(dir.command("stat").args(["-c", "%s %.9Y", name])).ok();
+    let mut words = said.split_whitespace().map(str::to_owned);
+    [(); 2].map(|()| words.next().expect("a word"))
 }
 
 /// Returns the quoted real path of a file.
@@ -68,13 +77,17 @@ fn a_change_anywhere_in_the_chain_is_noticed() {
     for name in ["v2.qcow2", "v1.qcow2", "node.img"] {
         for change in ["time", "length"] {
             let dir = disk();
-            let info = dir.tool("info disk.qcow2").ok();
+            let info = dir.tool("info --backing-chain disk.qcow2").ok();
             assert!(!info.contains("warning"), "{info}");
-            let json = dir.tool("info --output json disk.qcow2").ok();
-            let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-            let unchanged = serde_json::json!({"state": "unchanged"});
-            assert_eq!(value["backing-record"], unchanged);
+            let record = |dir: &Dir| {
+                let info = "info --backing-chain --output json disk.qcow2";
+                let value: serde_json::Value =
+                    serde_json::from_str(&dir.tool(info).ok()).expect("JSON");
+                value[0]["backing-record"].clone()
+            };
+            assert_eq!(record(&dir), serde_json::json!({"state": "unchanged"}));
 
+            let before = stat(&dir, name);
             match change {
                 "time" => touch(&dir, name, Duration::from_nanos(1)),
                 _ => {
@@ -87,21 +100,25 @@ fn a_change_anywhere_in_the_chain_is_noticed() {
                     file.set_times(times).expect("set times");
                 }
             }
+            let [old, new] = [before, stat(&dir, name)];
+            let what = match change {
+                "time" => format!("modified at {}, recorded {}", new[1], old[1]),
+                _ => format!("its length was {} bytes, now {}", old[0], new[0]),
+            };
             let base = real(&dir, name);
             let warning = format!(
-                "warning: {base} has changed since this image was written; this disk no longer \
-                 matches its base\n"
+                "warning: {base} has changed since this image was written ({what}), so this disk \
+                 may not match it\n"
             );
-            let info = dir.tool("info disk.qcow2").ok();
+            let info = dir.tool("info --backing-chain disk.qcow2").ok();
             assert!(info.contains(&warning), "{info}");
-            let json = dir.tool("info --output json disk.qcow2").ok();
-            let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-            assert_eq!(value["backing-record"]["state"], "changed");
-            assert_eq!(format!("{}", value["backing-record"]["filename"]), base);
+            let record = record(&dir);
+            assert_eq!(record["state"], "changed");
+            assert_eq!(format!("{}", record["filename"]), base);
 
             let problem = format!(
-                "\"disk.qcow2\": its base {base} has changed since \"disk.qcow2\" was written, \
-                 so the disk no longer matches its base; recreate it from the overlay it was \
+                "\"disk.qcow2\": its base {base} has changed since \"disk.qcow2\" was written \
+                 ({what}), so the disk may not match it: recreate it from the overlay it was \
                  cloned from"
             );
             dir.tool("clone disk.qcow2 other.qcow2").fails(1, &problem);
@@ -118,14 +135,78 @@ fn a_change_anywhere_in_the_chain_is_noticed() {
 }
 
 #[test]
+fn info_alone_does_not_look_at_the_backing_files() {
+    let dir = disk();
+    let unchanged = dir.tool("info disk.qcow2").ok();
+    fs::remove_file(dir.path("node.img")).expect("remove");
+    assert_eq!(dir.tool("info disk.qcow2").ok(), unchanged);
+    let json = dir.tool("info --output json disk.qcow2").ok();
+    assert!(!json.contains("backing-record"), "{json}");
+}
+
+#[test]
+fn convert_reads_a_disk_whose_base_was_rebuilt_if_it_is_told_to() {
+    let dir = Dir::new();
+    dir.write("node.img", &data(1 << 20));
+    dir.tool("create -q -b node.img node.qcow2").ok();
+    dir.tool("clone node.qcow2 disk.qcow2").ok();
+    dir.tool("convert -q -O raw disk.qcow2 before.raw").ok();
+    let before = stat(&dir, "node.img");
+    dir.write("node.img", &data(1 << 20));
+    touch(&dir, "node.img", Duration::from_secs(1));
+    let after = stat(&dir, "node.img");
+    dir.tool("convert disk.qcow2 x").fails(
+        1,
+        &format!(
+            "cannot convert \"disk.qcow2\" to \"x\": its base {} has changed since \
+             \"disk.qcow2\" was written (modified at {}, recorded {}), so the disk may not match \
+             it: if its content is still the same, as after a rebuild, --allow-changed-base reads \
+             the disk; if not, the disk cannot be restored",
+            real(&dir, "node.img"),
+            after[1],
+            before[1],
+        ),
+    );
+    assert!(!dir.path("x").exists());
+    dir.tool("convert -q --allow-changed-base -O raw disk.qcow2 after.raw")
+        .ok();
+    assert!(dir.read("after.raw") == dir.read("before.raw"));
+}
+
+#[test]
+fn convert_makes_no_other_exception_for_a_changed_base() {
+    let convert = "convert --allow-changed-base disk.qcow2 x";
+    // A base that is larger than a disk without data, and one that is not raw.
+    let dir = disk();
+    dir.sparse("node.img", 2 << 20);
+    let run = dir.tool(convert);
+    assert!(run.stderr.contains("cuts off the end of"), "{}", run.stderr);
+    assert_eq!(run.status, Some(1));
+    dir.write("node.img", b"KDMV");
+    let run = dir.tool(convert);
+    assert!(run.stderr.contains("it is a VMDK image"), "{}", run.stderr);
+    assert_eq!(run.status, Some(1));
+    // A changed base of the new image, whose overlay would be refused later.
+    let dir = disk();
+    touch(&dir, "node.img", Duration::from_secs(1));
+    let run = dir.tool("convert --allow-changed-base -B disk.qcow2 node.img x");
+    assert!(run.stderr.contains("recreate it from"), "{}", run.stderr);
+    assert_eq!(run.status, Some(1));
+    assert!(!dir.path("x").exists());
+}
+
+#[test]
 fn clone_says_if_the_existing_disk_is_stale() {
     let dir = disk();
     dir.tool("clone v2.qcow2 disk.qcow2").ok(); // it is there already
+    let before = stat(&dir, "node.img");
     touch(&dir, "node.img", Duration::from_secs(1));
     let message = format!(
-        "\"disk.qcow2\" exists, and its base {} has changed since it was written; \
-         --force replaces it, and what was written to it is lost",
-        real(&dir, "node.img")
+        "\"disk.qcow2\" exists, and its base {} has changed since it was written (modified at {}, \
+         recorded {}); --force replaces it, and what was written to it is lost",
+        real(&dir, "node.img"),
+        stat(&dir, "node.img")[1],
+        before[1],
     );
     dir.tool("clone v2.qcow2 disk.qcow2").fails(1, &message);
     dir.tool("clone --force v2.qcow2 disk.qcow2").ok();
@@ -134,33 +215,50 @@ fn clone_says_if_the_existing_disk_is_stale() {
 }
 
 #[test]
-fn clone_refuses_a_disk_whose_record_it_cannot_read() {
+fn a_record_that_cannot_be_read_is_one_that_does_not_match() {
     let dir = disk();
     let mut bytes = dir.read("disk.qcow2");
     let start = bytes.windows(4).position(|window| window == b"RQ2B");
     bytes[start.expect("the record") + 11] = 2; // its version
     dir.write("disk.qcow2", &bytes);
     let problem = "corrupt qcow2 image: version of the record of bases is 2 (0x2)";
-    let info = dir.tool("info disk.qcow2").ok();
+    let info = dir.tool("info --backing-chain disk.qcow2").ok();
     assert!(info.contains(&format!("warning: {problem}\n")), "{info}");
-    let json = dir.tool("info --output json disk.qcow2").ok();
+    let json = dir
+        .tool("info --backing-chain --output json disk.qcow2")
+        .ok();
     assert!(json.contains("\"state\": \"unknown\""), "{json}");
+    let problem = format!("{problem} in \"disk.qcow2\", so its base may have changed:");
     dir.tool("clone disk.qcow2 other.qcow2").fails(
         1,
-        &format!(
-            "\"disk.qcow2\": {problem} in \"disk.qcow2\", so its base may have changed; \
-             recreate it from the overlay it was cloned from"
-        ),
+        &format!("\"disk.qcow2\": {problem} recreate it from the overlay it was cloned from"),
     );
+    let run = dir.tool("convert disk.qcow2 x");
+    assert!(run.stderr.contains(&problem), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("--allow-changed-base reads the disk"),
+        "{}",
+        run.stderr
+    );
+    dir.tool("convert -q --allow-changed-base disk.qcow2 x")
+        .ok();
 }
 
 #[test]
-fn info_describes_a_disk_whose_base_is_missing() {
+fn another_number_of_backing_files_is_a_change() {
+    // The first of the three files loses those below it, but keeps its length and time.
     let dir = disk();
-    fs::remove_file(dir.path("node.img")).expect("remove");
-    let info = dir.tool("info disk.qcow2").ok();
-    assert!(info.contains("\nwarning: in "), "{info}");
-    assert!(info.contains("No such file or directory"), "{info}");
+    let found = fs::metadata(dir.path("v2.qcow2")).expect("metadata");
+    let mut bytes = dir.read("v2.qcow2");
+    bytes[8..20].fill(0); // offset and length of the name of the backing file
+    dir.write("v2.qcow2", &bytes);
+    let file = fs::File::options().append(true).open(dir.path("v2.qcow2"));
+    let times = FileTimes::new().set_modified(found.modified().expect("a time"));
+    file.expect("open").set_times(times).expect("set times");
+    let info = dir.tool("info --backing-chain disk.qcow2").ok();
+    let what = "has changed since this image was written (the number of backing files is another \
+                one), so";
+    assert!(info.contains(what), "{info}");
 }
 
 #[test]

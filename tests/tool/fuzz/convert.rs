@@ -135,5 +135,6 @@ fn conversion(recipe: &mut Recipe) -> Conversion {
         options: (kind < 224).then_some(options),
         size: (more >= 128).then(|| u64::from(more - 128) << 12 | 1),
         threads: 1,
+        ..Conversion::to_raw()
     }
 }

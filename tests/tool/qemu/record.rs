@@ -1,10 +1,12 @@
 //! QEMU ignores our record of backing files, and keeps it.
 
+use std::fs;
+
 use qcow2_overlay::{chain, Record, Stamp};
 
 use crate::common::Dir;
 use crate::info::json_of;
-use crate::qemu_io;
+use crate::{pattern, qemu_io};
 
 /// Returns a base, overlays of it with various options, and a clone of each.
 fn clones() -> Dir {
@@ -82,11 +84,33 @@ fn info_describes_a_clone_as_qemu_img_does() {
     for disk in DISKS {
         let ours = dir.tool(&format!("info {disk}")).ok();
         assert_eq!(ours, dir.qemu_img(&format!("info {disk}")));
-        let mut ours = json_of(&dir.tool(&format!("info --output json {disk}")).ok());
-        let record = ours.as_object_mut().expect("an object");
-        let unchanged = serde_json::json!({"state": "unchanged"});
-        assert_eq!(record.remove("backing-record"), Some(unchanged));
+        let ours = json_of(&dir.tool(&format!("info --output json {disk}")).ok());
         let theirs = dir.qemu_img(&format!("info --output json {disk}"));
         assert_eq!(ours, json_of(&theirs));
+        // What the chain adds is one key.
+        let chain = format!("info --backing-chain --output json {disk}");
+        let mut ours = json_of(&dir.tool(&chain).ok());
+        let record = ours[0].as_object_mut().expect("an object");
+        let unchanged = serde_json::json!({"state": "unchanged"});
+        assert_eq!(record.remove("backing-record"), Some(unchanged));
+        assert_eq!(ours, json_of(&dir.qemu_img(&chain)));
     }
+}
+
+#[test]
+fn a_kept_disk_is_read_over_a_base_that_was_built_again() {
+    let dir = clones();
+    let base = pattern(1 << 20);
+    dir.write("node.img", &base);
+    dir.tool("clone --force v3.build v3.qcow2").ok();
+    qemu_io(&dir, "write -P 7 64k 64k", "v3.qcow2");
+    let convert = "convert -q v3.qcow2 flat.qcow2";
+    dir.write("new.img", &base);
+    fs::rename(dir.path("new.img"), dir.path("node.img")).expect("rename");
+    let refused = dir.tool(convert).stderr;
+    assert!(refused.contains("--allow-changed-base"), "{refused}");
+    dir.tool(&format!("{convert} --allow-changed-base")).ok();
+    dir.check("flat.qcow2", "the merged disk");
+    dir.qemu_img("compare v3.qcow2 flat.qcow2");
+    qemu_io(&dir, "read -P 7 64k 64k", "flat.qcow2");
 }
