@@ -51,7 +51,7 @@ pub fn probe() -> Arg {
 }
 
 pub fn standalone() -> Arg {
-    let help = "Fail if the backing file has a backing file of its own";
+    let help = "Fail if the backing file names another file, as a base or for its data";
     flag("standalone", help).long("standalone")
 }
 

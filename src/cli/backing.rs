@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use clap::ArgMatches;
 use qcow2_overlay::{
-    chain, directory_of, protocol, resolve, Format, ImageInfo, OptionList, SECTOR,
+    chain, directory_of, protocol, resolve, Format, Header, ImageInfo, OptionList, SECTOR,
 };
 
 use crate::cli::arguments::backing_of;
@@ -132,15 +132,26 @@ pub fn size_over(name: &OsStr, base: &ImageInfo, size: Option<u64>) -> Result<u6
     Ok(size)
 }
 
-/// Checks that an image has no backing file, for a build action whose only input is the image.
-/// The message begins with `role`.
+/// Checks that all data of an image is in its file, for `--standalone`: a build action has only
+/// that file as input, and an image from a stranger can name any file. The message begins with
+/// `role`.
 pub fn check_stands_alone(role: &str, image: &ImageInfo) -> Result<()> {
-    let header = image.header.as_ref();
-    if let Some(name) = header.and_then(|header| header.backing_name.as_ref()) {
+    let (path, Some(header)) = (&image.path, &image.header) else {
+        return Ok(());
+    };
+    if let Some(name) = &header.backing_name {
         bail!(
-            "{role}{:?} is itself an overlay of {:?}, which is not included with a plain file: \
-             in the BUILD file, give a qcow2_overlay or another target with Qcow2Info",
-            image.path,
+            "{role}{path:?} is itself an overlay of {:?}, and --standalone allows none: in a \
+             BUILD file, give a qcow2_overlay or another target with Qcow2Info in place of a \
+             plain file",
+            String::from_utf8_lossy(name)
+        );
+    }
+    if header.has_incompatible(Header::EXTERNAL_DATA) {
+        let name = header.data_file().unwrap_or_default();
+        bail!(
+            "{role}{path:?} has its data in another file, {:?}, and --standalone allows none; if \
+             you trust the image, make it one file with qemu-img convert",
             String::from_utf8_lossy(name)
         );
     }

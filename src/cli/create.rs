@@ -116,23 +116,21 @@ impl Request {
 
     /// Reads the base and its backing chain, or only the file that is probed in its place.
     fn open_base(&self, file: &Path, name: &OsStr) -> Result<Vec<ImageInfo>> {
-        let (path, images) = match &self.probe {
-            Some(path) => {
-                let image = ImageInfo::read(path, self.format);
-                (path.clone(), image.map(|image| vec![image]))
-            }
-            None => {
-                let path = backing_path(file, name)?;
-                let images = chain(&path, self.format);
-                (path, images)
-            }
+        let path = match &self.probe {
+            Some(path) => path.clone(),
+            None => backing_path(file, name)?,
         };
         let about = || format!("backing file {path:?}");
-        let images = images.with_context(about)?;
-        check_fit(&images).with_context(about)?;
+        // With --standalone nothing else is opened, whatever the image names.
+        let images = if self.standalone || self.probe.is_some() {
+            vec![ImageInfo::read(&path, self.format).with_context(about)?]
+        } else {
+            chain(&path, self.format).with_context(about)?
+        };
         if self.standalone {
             check_stands_alone("backing file ", &images[0])?;
         }
+        check_fit(&images).with_context(about)?;
         Ok(images)
     }
 }

@@ -60,8 +60,10 @@ pub enum Error {
         /// The smallest cluster size that would allow it, if any does.
         fitting_cluster_size: Option<u64>,
     },
-    /// QEMU would take the backing file's name for the address of a protocol.
+    /// QEMU would take the name for a new image's backing file for the address of a protocol.
     BackingNameIsProtocol(Vec<u8>),
+    /// The name of an image's backing file is the address of a protocol.
+    BackingFileIsNoFile(Vec<u8>),
     /// The file is an image of an unsupported format.
     ForeignFormat(&'static str),
     /// The file does not begin with a qcow2 header.
@@ -174,6 +176,12 @@ impl fmt::Display for Error {
                 f,
                 "QEMU would take the backing file {} for a protocol's address; \
                  for a file put \"./\" before it",
+                quoted(name)
+            ),
+            Error::BackingFileIsNoFile(name) => write!(
+                f,
+                "its backing file {} is the address of a protocol, and only files are opened \
+                 here; if you trust the image, make it one file with qemu-img convert",
                 quoted(name)
             ),
             Error::ForeignFormat(format) => write!(

@@ -50,7 +50,7 @@ impl ImageInfo {
     fn base(&self) -> io::Result<Option<Self>> {
         let Some(path) = &self.backing_path else {
             return match self.header.as_ref().and_then(|h| h.backing_name.clone()) {
-                Some(name) => Err(Error::BackingNameIsProtocol(name).into()),
+                Some(name) => Err(Error::BackingFileIsNoFile(name).into()),
                 None => Ok(None),
             };
         };

@@ -69,7 +69,7 @@ overlay subclusters_old "backing = ':raw', compat = '0.10', extended_l2 = True" 
 overlay subclusters_small "backing = ':raw', cluster_size = '8K', extended_l2 = True" "attribute extended_l2: it needs a cluster_size of at least \"16K\", not \"8K\""
 overlay lazy_old "backing = ':raw', compat = '0.10', lazy_refcounts = True" "attribute lazy_refcounts: it needs compat = \"1.1\", not \"0.10\""
 overlay base_is_an_overlay "backing = ':undeclared')
-genrule(name = 'undeclared', outs = ['undeclared.qcow2'], cmd = 'qemu-img create -q -f qcow2 -u -b raw.img -F raw \$@ 1M'" "is itself an overlay of \"raw.img\", which is not included with a plain file: in the BUILD file, give a qcow2_overlay or another target with Qcow2Info"
+genrule(name = 'undeclared', outs = ['undeclared.qcow2'], cmd = 'qemu-img create -q -f qcow2 -u -b raw.img -F raw \$@ 1M'" "is itself an overlay of \"raw.img\", and --standalone allows none: in a BUILD file, give a qcow2_overlay or another target with Qcow2Info in place of a plain file"
 overlay base_is_a_vmdk "backing = ':vmdk')
 genrule(name = 'vmdk', outs = ['disk.vmdk'], cmd = 'qemu-img create -q -f vmdk \$@ 1M'" "it is a VMDK image, and a backing file must be raw or qcow2"
 
@@ -83,7 +83,7 @@ filegroup(name = 'two', srcs = ['BUILD.bazel', ':raw']" "qcow2_image //PKG:x: at
 image src_for_overlay "backing = ':raw', size = '1M'" "//PKG:x: no such attribute 'backing' in 'qcow2_image' rule"
 image src_size_smaller_than_read "src = ':raw', size = '512K'" "the size asked for is 524288 bytes, less than the 1048576 bytes of the source, whose end would be lost" "(in a BUILD file: size)"
 image src_is_an_overlay "src = ':undeclared')
-genrule(name = 'undeclared', outs = ['undeclared.qcow2'], cmd = 'qemu-img create -q -f qcow2 -u -b raw.img -F raw \$@ 1M'" "is itself an overlay of \"raw.img\", which is not included with a plain file: in the BUILD file, give a qcow2_overlay or another target with Qcow2Info"
+genrule(name = 'undeclared', outs = ['undeclared.qcow2'], cmd = 'qemu-img create -q -f qcow2 -u -b raw.img -F raw \$@ 1M'" "is itself an overlay of \"raw.img\", and --standalone allows none: in a BUILD file, give a qcow2_overlay or another target with Qcow2Info in place of a plain file"
 image src_is_a_vmdk "src = ':vmdk')
 genrule(name = 'vmdk', outs = ['disk.vmdk'], cmd = 'qemu-img create -q -f vmdk \$@ 1M'" "disk.vmdk\": it is a VMDK image, neither raw nor qcow2"
 image src_is_raw "src = ':raw', src_format = 'qcow2'" "raw.img\": it is not a qcow2 image: if it is raw, give -f raw (in a BUILD file: src_format"

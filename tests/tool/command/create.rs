@@ -95,20 +95,20 @@ fn standalone_refuses_an_overlay() {
         .ok();
     dir.tool("create --standalone -b overlay.qcow2 disk.qcow2")
         .fails(
-            1,
-            "backing file \"overlay.qcow2\" is itself an overlay of \"base.qcow2\", which is not \
-             included with a plain file: in the BUILD file, give a qcow2_overlay or another \
-             target with Qcow2Info",
-        );
+        1,
+        "backing file \"overlay.qcow2\" is itself an overlay of \"base.qcow2\", and --standalone \
+             allows none: in a BUILD file, give a qcow2_overlay or another target with Qcow2Info \
+             in place of a plain file",
+    );
     dir.tool("convert --standalone base.qcow2 copy.qcow2").ok();
     // Even if the base is missing.
     fs::remove_file(dir.path("base.qcow2")).expect("remove");
     dir.tool("convert --standalone overlay.qcow2 disk.qcow2")
         .fails(
             1,
-            "\"overlay.qcow2\" is itself an overlay of \"base.qcow2\", which is not included \
-             with a plain file: in the BUILD file, give a qcow2_overlay or another target with \
-             Qcow2Info",
+            "\"overlay.qcow2\" is itself an overlay of \"base.qcow2\", and --standalone allows \
+             none: in a BUILD file, give a qcow2_overlay or another target with Qcow2Info in \
+             place of a plain file",
         );
     assert_eq!(dir.names(), ["copy.qcow2", "overlay.qcow2"]);
 }

@@ -22,3 +22,4 @@ mod reference;
 mod runner;
 mod signals;
 mod stale;
+mod strangers;

@@ -109,9 +109,9 @@ fn refuses_invalid_arguments() {
         &dir,
         1,
         "--standalone -b overlay.qcow2 top.qcow2",
-        "backing file \"overlay.qcow2\" is itself an overlay of \"base.raw\", which is not included \
-         with a plain file: in the BUILD file, give a qcow2_overlay or another target with \
-         Qcow2Info",
+        "backing file \"overlay.qcow2\" is itself an overlay of \"base.raw\", and --standalone \
+         allows none: in a BUILD file, give a qcow2_overlay or another target with Qcow2Info in \
+         place of a plain file",
     );
     fs::remove_file(dir.path("base.raw")).expect("remove");
     refused(

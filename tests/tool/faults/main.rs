@@ -6,6 +6,7 @@ mod convert;
 mod errors;
 mod exec;
 mod naming;
+mod opened;
 mod provision;
 
 use std::collections::HashMap;
