@@ -41,10 +41,7 @@ pub fn blockdev(name: &str, path: &Path, version: Version, beneath: &[ImageInfo]
 
 fn read_only(image: &ImageInfo, backing: Value) -> Result<Value> {
     let path = &image.path;
-    let driver = match image.is_block_device {
-        true => "host_device",
-        false => "file",
-    };
+    let driver = image.protocol_driver();
     let mut node = json!({
         "driver": image.format.name(),
         "read-only": true,

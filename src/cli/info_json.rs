@@ -21,7 +21,7 @@ pub fn to_json(described: &Described) -> Value {
             "info": {
                 "children": [],
                 "filename": path,
-                "format": "file",
+                "format": image.protocol_driver(),
                 "virtual-size": file_size,
                 "actual-size": image.disk_usage,
                 "dirty-flag": false,

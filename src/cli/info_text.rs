@@ -49,7 +49,7 @@ pub fn to_text(described: &Described) -> String {
     lines.extend([
         "Child node '/file':".to_owned(),
         format!("    filename: {path}"),
-        "    protocol type: file".to_owned(),
+        format!("    protocol type: {}", image.protocol_driver()),
         format!(
             "    file length: {}",
             bytes(image.file_length.next_multiple_of(SECTOR))

@@ -18,8 +18,9 @@ const ENTRY: usize = 20;
 ///
 /// This errs on the safe side on purpose. A file that was rewritten with the same
 /// bytes counts as changed, which is a nuisance; the opposite error would corrupt a
-/// guest's file system. A change goes unnoticed only if a tool sets back the time of the
-/// file, or on a block device, whose time says little about its content.
+/// guest's file system. A change goes unnoticed if a tool sets back the time of the file. The
+/// time of a block device is that of its node: what is written by this node sets it, what is
+/// written in another way does not (a partition, a mounted file system, a loop device's file).
 ///
 /// The record of a disk is the data of the header extension of type `0x52513242`,
 /// [`Extension::BASE_STAMPS`](crate::Extension::BASE_STAMPS). It has one entry for

@@ -87,6 +87,15 @@ impl ImageInfo {
         Ok(info)
     }
 
+    /// Returns the name of the driver by which QEMU opens the file.
+    pub fn protocol_driver(&self) -> &'static str {
+        if self.is_block_device {
+            "host_device"
+        } else {
+            "file"
+        }
+    }
+
     /// Returns whether the image holds anything that a new image like it would lack: an
     /// allocated L2 table, an internal snapshot, encryption, an external data file. A raw
     /// image always does.

@@ -3,6 +3,7 @@
 #[path = "../command/common.rs"]
 mod common;
 
+mod block_device;
 mod broken;
 mod concurrent;
 mod doubtful;
