@@ -50,6 +50,7 @@ pub use format::layout::Layout;
 pub use format::name::{protocol, resolve};
 pub use format::option_list::OptionList;
 pub use format::options::Options;
+pub use format::other_file::OtherFile;
 pub use format::size::{human_size, parse_size, SECTOR};
 pub use format::snapshots::Snapshot;
 pub use format::stamp::Stamp;

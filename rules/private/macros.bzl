@@ -76,7 +76,7 @@ def qcow2_image(
     ```
 
     A program that prints the image needs no temporary file:
-    `zstd -dc $< | $(QCOW2_OVERLAY) convert -q -f raw - $@`.
+    `zstd -dc $< | $(QCOW2_OVERLAY) convert -q - $@`.
 
     `bazel run //pkg:scratch.clone -- PATH` creates a writable disk with this content at PATH.
 

@@ -13,7 +13,7 @@ use qcow2_overlay::{
 use crate::cli::arguments::{self, flag, format, format_of, option_list, path_of};
 use crate::cli::backing::{check_outside, check_stands_alone, Backing};
 use crate::cli::failure::usage;
-use crate::cli::neutral::neutral;
+use crate::cli::neutral::about_source;
 use crate::cli::option_help::OPTIONS_HELP;
 use crate::cli::output::{cannot_write, describe_converted, existing, say_written};
 use crate::cli::progress::Progress;
@@ -23,7 +23,7 @@ const HELP: &str = "
 The same content and options give the same bytes, whatever the format and layout of
 SOURCE. Zeros are left out. If SOURCE is -, a raw disk is read from standard input:
 
-  zstd -dc disk.raw.zst | qcow2-overlay convert -f raw - disk.qcow2
+  zstd -dc disk.raw.zst | qcow2-overlay convert - disk.qcow2
 
 With -B the result is an overlay that holds only what differs from NAME, which is relative
 to the directory of FILE. -o size=SIZE makes the disk larger than that of SOURCE.
@@ -183,12 +183,12 @@ impl<'a> Request<'a> {
         let about = || format!("{:?}", self.source);
         if self.standalone {
             let image = ImageInfo::read(self.source, self.source_format);
-            let image = image.map_err(neutral).with_context(about)?;
+            let image = image.map_err(about_source).with_context(about)?;
             check_stands_alone("", &image)?;
             return Ok(vec![image]);
         }
         let images = chain(self.source, self.source_format);
-        images.map_err(neutral).with_context(about)
+        images.map_err(about_source).with_context(about)
     }
 
     fn conversion(&self, base: &[ImageInfo]) -> Conversion {
@@ -230,7 +230,7 @@ impl<'a> Request<'a> {
             // Most likely the program that should have written to it has failed.
             bail!("standard input is empty: a disk has at least one byte");
         }
-        let found = || detect_start(&start).map_err(|error| neutral(error.into()));
+        let found = || detect_start(&start).map_err(|error| about_source(error.into()));
         if self.source_format.is_none() && found().context("standard input")? == Format::Qcow2 {
             return Err(usage(
                 "standard input is a qcow2 image, which is not read in order: give the name of \

@@ -165,7 +165,9 @@ fn check_success(program: &OsStr, status: ExitStatus, told_to_end: Option<i32>) 
 fn about_the_disk(error: io::Error) -> anyhow::Error {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {
-        Some(Error::NotQcow2) => anyhow!("the disk after COMMAND: it is not a qcow2 image"),
+        Some(Error::NotQcow2 | Error::OtherFile(_) | Error::ForeignFormat(_)) => {
+            anyhow!("the disk after COMMAND: it is not a qcow2 image")
+        }
         _ => anyhow::Error::new(error).context("the disk after COMMAND"),
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::format::image_format::{DMG, LUKS};
 use crate::format::name::quoted;
+use crate::format::other_file::OtherFile;
 
 /// The reason why an image cannot be created or read. [`Display`](fmt::Display) gives one
 /// line that says what is wrong and what would be right.
@@ -66,6 +67,8 @@ pub enum Error {
     BackingFileIsNoFile(Vec<u8>),
     /// The file is an image of an unsupported format.
     ForeignFormat(&'static str),
+    /// The file is no disk image, and no format was given for it.
+    OtherFile(OtherFile),
     /// The file does not begin with a qcow2 header.
     NotQcow2,
     /// The file should be raw, but begins with a qcow2 header.
@@ -199,6 +202,11 @@ impl fmt::Display for Error {
                     }
                     _ => "",
                 }
+            ),
+            Error::OtherFile(found) => write!(
+                f,
+                "{found}; if its bytes themselves are the disk, give its overlay -F raw (in a \
+                 BUILD file: backing_format = \"raw\")"
             ),
             Error::NotQcow2 => write!(
                 f,

@@ -19,6 +19,7 @@ pub mod name;
 pub mod new_header;
 pub mod option_list;
 pub mod options;
+pub mod other_file;
 pub mod refcounts;
 pub mod size;
 pub mod snapshots;

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::format::bitmap::Bitmap;
+use crate::format::error::Error;
 use crate::format::header::Header;
 use crate::format::image_format::Format;
 use crate::format::luks;
@@ -14,7 +15,7 @@ use crate::format::size::SECTOR;
 use crate::format::snapshots::Snapshot;
 use crate::format::stamp::Stamp;
 use crate::image::lock;
-use crate::image::probe::{detect, open};
+use crate::image::probe::{detect, not_qcow2, open};
 
 /// A description of an image, read without its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +73,13 @@ impl ImageInfo {
             modified: modified(&metadata),
         };
         if format == Format::Qcow2 {
-            let header = Header::read(&mut file)?;
+            let header = Header::read(&mut file).map_err(|error| {
+                let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+                match inner {
+                    Some(Error::NotQcow2) => not_qcow2(&mut file),
+                    _ => error,
+                }
+            })?;
             header.check_file_length(file_length)?;
             luks::check(&mut file, &header)?;
             Snapshot::read_all(&mut file, &header)?;

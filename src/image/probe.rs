@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::format::error::Error;
 use crate::format::image_format::{Format, DMG, LUKS};
+use crate::format::other_file::other_file;
 use crate::format::size::SECTOR;
 
 /// Opens a regular file or a block device. A named pipe would block, and a directory would
@@ -50,12 +51,25 @@ pub(crate) fn check_raw(file: &mut File) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// [`Error::ForeignFormat`] if that is neither raw nor qcow2.
+/// [`Error::ForeignFormat`] if that is neither raw nor qcow2, [`Error::OtherFile`] for a file that
+/// is no disk image, such as an archive.
 pub fn detect_start(start: &[u8]) -> Result<Format, Error> {
-    match magic(start) {
-        None => Ok(Format::Raw),
-        Some("qcow2") => Ok(Format::Qcow2),
-        Some(format) => Err(Error::ForeignFormat(format)),
+    match (magic(start), other_file(start)) {
+        (Some("qcow2"), _) => Ok(Format::Qcow2),
+        (Some(format), _) => Err(Error::ForeignFormat(format)),
+        (None, Some(found)) => Err(Error::OtherFile(found)),
+        (None, None) => Ok(Format::Raw),
+    }
+}
+
+/// Returns the error that `file`, which should be a qcow2 image, is none. Says what it is, if
+/// that is known.
+pub(crate) fn not_qcow2(file: &mut File) -> io::Error {
+    let start = file.rewind().and_then(|()| read_start(file));
+    match start.map(|start| detect_start(&start)) {
+        Ok(Err(found)) => found.into(),
+        Ok(Ok(_)) => Error::NotQcow2.into(),
+        Err(error) => error,
     }
 }
 

@@ -72,6 +72,8 @@ overlay base_is_an_overlay "backing = ':undeclared')
 genrule(name = 'undeclared', outs = ['undeclared.qcow2'], cmd = 'qemu-img create -q -f qcow2 -u -b raw.img -F raw \$@ 1M'" "is itself an overlay of \"raw.img\", and --standalone allows none: in a BUILD file, give a qcow2_overlay or another target with Qcow2Info in place of a plain file"
 overlay base_is_a_vmdk "backing = ':vmdk')
 genrule(name = 'vmdk', outs = ['disk.vmdk'], cmd = 'qemu-img create -q -f vmdk \$@ 1M'" "it is a VMDK image, and a backing file must be raw or qcow2"
+overlay base_is_compressed "backing = ':packed')
+genrule(name = 'packed', srcs = [':raw'], outs = ['packed.img.gz'], cmd = 'gzip -c \$< > \$@'" "packed.img.gz\": it is compressed by gzip; unpack it: " "(in a BUILD file: a genrule with gzip -dc \$< | \$(QCOW2_OVERLAY) convert -q - \$@)" "backing_format = \"raw\""
 
 image no_size "" "qcow2_image //PKG:x: attribute size: it is missing, and so is src: give a size such as \"10G\" for a blank disk, or an image as src"
 image image_size_number "size = 20" "qcow2_image //PKG:x: attribute size: 20 is not a string: give one such as \"20G\""
@@ -86,6 +88,8 @@ image src_is_an_overlay "src = ':undeclared')
 genrule(name = 'undeclared', outs = ['undeclared.qcow2'], cmd = 'qemu-img create -q -f qcow2 -u -b raw.img -F raw \$@ 1M'" "is itself an overlay of \"raw.img\", and --standalone allows none: in a BUILD file, give a qcow2_overlay or another target with Qcow2Info in place of a plain file"
 image src_is_a_vmdk "src = ':vmdk')
 genrule(name = 'vmdk', outs = ['disk.vmdk'], cmd = 'qemu-img create -q -f vmdk \$@ 1M'" "disk.vmdk\": it is a VMDK image, neither raw nor qcow2"
+image src_is_an_archive "src = ':packed')
+genrule(name = 'packed', srcs = [':raw'], outs = ['packed.tar'], cmd = 'tar -chf \$@ \$<'" "packed.tar\": it is a tar archive; unpack the image in it: " "(in a BUILD file: a genrule with tar -xOf \$< IMAGE | \$(QCOW2_OVERLAY) convert -q - \$@)" "src_format = \"raw\""
 image src_is_raw "src = ':raw', src_format = 'qcow2'" "raw.img\": it is not a qcow2 image: if it is raw, give -f raw (in a BUILD file: src_format"
 image src_unknown_format "src = ':raw', src_format = 'vmdk'" "//PKG:x: invalid value in 'src_format' attribute: has to be one of '', 'raw' or 'qcow2' instead of 'vmdk'"
 image src_other_format "src = ':known', src_format = 'raw'" "qcow2_image //PKG:x: attribute src_format: it is \"raw\", but //PKG:known is \"qcow2\""
@@ -100,6 +104,8 @@ provision provision_env "backing = ':raw', tool = '//provisioned:install', env =
 provision provision_size_number "backing = ':raw', tool = '//provisioned:install', size = 20" "qcow2_provision //PKG:x: attribute size: 20 is not a string: give one such as \"20G\""
 provision provision_size_smaller "backing = ':known', tool = '//provisioned:install', size = '1M'" "qcow2_provision //PKG:x: attribute size: \"1M\" is 1048576 bytes, less than //PKG:known of 2097152 bytes: the end of that would be lost"
 provision provision_label_unknown "backing = ':raw', tool = '//provisioned:install', args = ['\$(location :known)']" "in qcow2_provision rule //PKG:x: label '//PKG:known' in \$(location) expression is not a declared prerequisite of this rule"
+provision provision_of_an_archive "backing = ':packed', tool = '//provisioned:install')
+genrule(name = 'packed', srcs = [':raw'], outs = ['packed.tar'], cmd = 'tar -chf \$@ \$<'" "packed.tar\": it is a tar archive; unpack the image in it: " "backing_format = \"raw\""
 
 disks no_disks "disks = {}" "qcow2_test //PKG:x: attribute disks: it is empty: give at least one disk, as in {\"NODE1\": \":node\"}"
 disks disks_missing "" "missing 1 required positional argument: disks"

@@ -123,13 +123,17 @@ fn refuses_a_format_that_the_content_contradicts() {
 #[test]
 fn refuses_an_image_that_is_not_qcow2() {
     let dir = bases();
+    refused(
+        &dir,
+        "node.img",
+        "it is not a qcow2 image: create an overlay that is backed by it, and give that \
+         (qcow2-overlay create -b; in a BUILD file: qcow2_overlay)",
+    );
     dir.write("node.vmdk", b"KDMV");
-    for name in ["node.img", "node.vmdk"] {
-        refused(
-            &dir,
-            name,
-            "it is not a qcow2 image: create an overlay that is backed by it, and give that \
-             (qcow2-overlay create -b; in a BUILD file: qcow2_overlay)",
-        );
-    }
+    refused(
+        &dir,
+        "node.vmdk",
+        "it is a VMDK image, and a backing file must be raw or qcow2: convert it with qemu-img \
+         convert",
+    );
 }
