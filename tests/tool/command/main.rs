@@ -15,6 +15,7 @@ mod fit;
 mod info;
 mod keep;
 mod layers;
+mod limits;
 mod other_files;
 mod output_mistakes;
 mod provision;
