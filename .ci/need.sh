@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# Sourced by .ci/run and tests/tool/readers/run.
+# Sourced by scripts that need programs of Debian's packages.
+
+# Installs Debian's package "$1".
+install_package() { apt-get update -q && apt-get install -qy --no-install-recommends "$1"; }
 
 # Installs Debian's package "$2" if there is no command "$1".
-need() {
-  command -v "$1" >/dev/null ||
-    { apt-get update -q && apt-get install -qy --no-install-recommends "$2"; }
-}
+need() { command -v "$1" >/dev/null || install_package "$2"; }

@@ -46,18 +46,18 @@ must_fail() { if bazel "$@" >"$work/log" 2>&1; then cat "$work/log"; return 1; f
 
 failed=0
 
-# Runs the function "$1" as a check of that name.
+# Runs the function "$1", with arguments, as a check of that name.
 check() {
   local status
   # Not in an `if` or before a `||`, where bash ignores set -e.
   set +e
-  (set -e; "$1")
+  (set -e; "$@")
   status=$?
   set -e
   if ((status == 0)); then
-    echo "PASSED $1"
+    echo "PASSED $*"
   else
-    echo "FAILED $1"
+    echo "FAILED $*"
     # shellcheck disable=SC2034  # the exit status of the scripts
     failed=1
   fi
