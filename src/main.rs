@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // An error is one line, even if a library's message has several.
             let message = format!("{error:#}").replace('\n', " ");
-            cli::output::say(&message);
+            cli::messages::say(&message);
             ExitCode::from(error.downcast_ref().map_or(1, |f: &Failure| f.status))
         }
     }

@@ -2,39 +2,33 @@
 
 mod arguments;
 mod backing;
-mod blockdev;
-mod child;
-mod clone;
-mod convert;
-mod create;
-mod described;
-mod details;
+mod bazel;
+mod commands;
 mod disks;
-mod environment;
-mod exec;
 pub mod failure;
-mod info;
-mod info_json;
-mod info_text;
-mod keep;
-mod manifest;
+mod info_output;
+pub mod messages;
 mod neutral;
 mod option_help;
-pub mod output;
-mod places;
+mod process;
 mod progress;
-mod provision;
 mod request;
-mod runfiles;
-mod runner;
-mod signals;
 
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::Command;
 
+use crate::cli::bazel::environment;
+use crate::cli::bazel::test_runner;
+use crate::cli::commands::clone;
+use crate::cli::commands::convert;
+use crate::cli::commands::create;
+use crate::cli::commands::exec;
+use crate::cli::commands::info;
+use crate::cli::commands::provision;
 use crate::cli::failure::usage;
-use crate::cli::output::print;
+use crate::cli::messages::print;
+use crate::cli::process::signals;
 
 fn command() -> Command {
     Command::new("qcow2-overlay")
@@ -53,7 +47,7 @@ fn command() -> Command {
 /// Runs the subcommand of the command line, or the test that a rule made of this program.
 pub fn run() -> Result<()> {
     signals::survive_file_size_limit();
-    if let Some(job) = runner::job()? {
+    if let Some(job) = test_runner::job()? {
         return exec::start(job);
     }
     let arguments = environment::arguments()?;

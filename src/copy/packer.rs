@@ -3,12 +3,12 @@
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::format::error::Error;
+use crate::format::header::new_header::new_header;
 use crate::format::header::{Header, Version};
-use crate::format::limits::bytes_mapped_by_l2_table;
-use crate::format::mapping::{entry_at, Mapping, ZERO_ENTRY};
-use crate::format::new_header::new_header;
 use crate::format::options::Options;
-use crate::format::refcounts::Refcounts;
+use crate::format::tables::limits::bytes_mapped_by_l2_table;
+use crate::format::tables::mapping::{entry_at, Mapping, ZERO_ENTRY};
+use crate::format::tables::refcounts::Refcounts;
 
 /// Assigns places in a file to the clusters of a disk, in guest order. The size of the disk
 /// need not be known until the end.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::copy::packer::{L2Table, Packer, Units};
 
-/// The units of a new image, see [`Mapping`](crate::format::mapping::Mapping::units).
+/// The units of a new image, see [`Mapping`](crate::format::tables::mapping::Mapping::units).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grain {
     /// Bytes in a unit.

@@ -1,11 +1,18 @@
 //! The header of a qcow2 image: its bytes and their meaning.
 
+pub mod base_record;
+pub mod check;
+pub mod extension;
+pub mod luks;
+pub mod new_header;
+pub mod parse;
+
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::format::error::Error;
-use crate::format::extension::{self, Extension};
+use crate::format::header::base_record::Stamp;
+use crate::format::header::extension::Extension;
 use crate::format::name::up_to_nul;
-use crate::format::stamp::{self, Stamp};
 
 pub(crate) const MAGIC: [u8; 4] = *b"QFI\xfb";
 pub(crate) const V2_LENGTH: usize = 72;
@@ -111,7 +118,7 @@ impl Header {
     /// [`Error::Corrupt`] if the record cannot be understood.
     pub fn stamps(&self) -> Result<Option<Vec<Stamp>>, Error> {
         let record = self.extension(Extension::BASE_STAMPS);
-        record.map(stamp::decode).transpose()
+        record.map(base_record::decode).transpose()
     }
 
     /// Returns QEMU's name of the encryption method, if the data is encrypted.

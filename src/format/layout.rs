@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use crate::format::error::Error;
+use crate::format::header::new_header::new_header;
 use crate::format::header::Header;
-use crate::format::new_header::new_header;
 use crate::format::options::Options;
-use crate::format::refcounts::Refcounts;
+use crate::format::tables::refcounts::Refcounts;
 
 /// The layout of an image without guest data: metadata only, no data clusters.
 ///
@@ -101,9 +101,9 @@ mod tests {
     use byteorder::{BigEndian, ByteOrder};
 
     use super::*;
+    use crate::format::header::new_header::max_virtual_size;
     use crate::format::header::Version;
     use crate::format::image_format::Format;
-    use crate::format::new_header::max_virtual_size;
 
     fn layouts() -> Vec<Layout> {
         let mut layouts = Vec::new();

@@ -1,9 +1,9 @@
 //! The options of a new image.
 
+use crate::format::header::base_record::Stamp;
 use crate::format::header::{Header, Version};
 use crate::format::image_format::Format;
 use crate::format::size::SECTOR;
-use crate::format::stamp::Stamp;
 
 /// The backing file of an overlay.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::format::compression::Decompressor;
+use crate::format::compression::decompressor::Decompressor;
 use crate::format::header::Header;
 use crate::format::image_format::Format;
-use crate::format::mapping::{Compressed, Place};
+use crate::format::tables::mapping::{Compressed, Place};
 use crate::image::chain::chain;
 use crate::image::image_info::ImageInfo;
 use crate::image::layer::{Layer, Part};

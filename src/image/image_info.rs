@@ -5,15 +5,15 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::format::bitmap::Bitmap;
+use crate::format::bitmaps::bitmap::Bitmap;
 use crate::format::error::Error;
+use crate::format::header::base_record::Stamp;
+use crate::format::header::luks;
 use crate::format::header::Header;
 use crate::format::image_format::Format;
-use crate::format::luks;
 use crate::format::name::{protocol, resolve};
 use crate::format::size::SECTOR;
-use crate::format::snapshots::Snapshot;
-use crate::format::stamp::Stamp;
+use crate::format::tables::snapshots::Snapshot;
 use crate::image::lock;
 use crate::image::probe::{detect, not_qcow2, open};
 

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::format::error::{check_end, Error};
 use crate::format::header::Header;
-use crate::format::limits::bytes_mapped_by_l2_table;
-use crate::format::mapping::{Mapping, Place};
 use crate::format::size::SECTOR;
+use crate::format::tables::limits::bytes_mapped_by_l2_table;
+use crate::format::tables::mapping::{Mapping, Place};
 use crate::image::storage::Storage;
 
 /// Bytes of a table that are read and cached at once; fewer if a cluster is smaller.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::format::error::Error;
-use crate::format::stamp::Stamp;
+use crate::format::header::base_record::Stamp;
 use crate::image::image_info::ImageInfo;
 
 /// The result of comparing the record in a disk with the files that back it now;

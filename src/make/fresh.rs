@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::format::error::Error;
+use crate::format::header::base_record::Stamp;
 use crate::format::image_format::Format;
 use crate::format::options::Options;
-use crate::format::stamp::Stamp;
 use crate::image::chain::chain;
 use crate::image::image_info::ImageInfo;
 use crate::image::usable::check_usable;

@@ -1,6 +1,6 @@
 //! New image files, fresh disks and conversions.
 
-pub mod convert;
+pub mod conversion;
 pub mod file;
 pub mod fresh;
 pub mod new_file;

@@ -1,0 +1,164 @@
+//! Keeping the disks of a test in the directory for its undeclared outputs.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use qcow2_overlay::{copy_sparse, write_file, Existing};
+use tempfile::TempDir;
+
+use crate::cli::bazel::variables::{make_directory, variable};
+use crate::cli::disks::fresh_disks::Disk;
+use crate::cli::messages::say;
+
+const OUTPUTS: &str = "TEST_UNDECLARED_OUTPUTS_DIR";
+
+/// When disks are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Never,
+    OnFailure,
+    Always,
+}
+
+impl Keep {
+    /// The names, as the rule `qcow2_test` spells them.
+    pub const NAMES: [&'static str; 3] = ["never", "on_failure", "always"];
+
+    pub fn named(name: &str) -> Option<Self> {
+        let index = Self::NAMES.iter().position(|known| *known == name)?;
+        Some([Keep::Never, Keep::OnFailure, Keep::Always][index])
+    }
+}
+
+/// Returns the directory for the undeclared outputs of the test.
+pub fn outputs() -> Result<PathBuf> {
+    variable(OUTPUTS).with_context(|| {
+        format!("disks are kept in the directory {OUTPUTS}, which is not set; bazel test sets it")
+    })
+}
+
+/// Creates the directory `disks` in `outputs`, or the first of `disks.2`, `disks.3`, ... that
+/// is free, because a test can run several commands. It is removed when it is dropped.
+pub fn directory(outputs: &Path) -> Result<TempDir> {
+    let mut name = "disks".to_owned();
+    for number in 2.. {
+        if outputs.join(&name).symlink_metadata().is_err() {
+            break;
+        }
+        name = format!("disks.{number}");
+    }
+    let mut builder = tempfile::Builder::new();
+    // Other users may read the outputs of a test, as far as the umask allows.
+    let permissions = fs::Permissions::from_mode(0o777);
+    builder.prefix(&name).rand_bytes(0).permissions(permissions);
+    make_directory(&builder, outputs)
+}
+
+/// Moves the disks to `outputs`, with a README.txt, and says where they are.
+pub fn move_disks(outputs: &Path, disks: &[Disk]) -> Result<()> {
+    // A disk is worth keeping even if another cannot be kept.
+    let directory = directory(outputs)?.keep();
+    write_note(&directory, disks)?;
+    for disk in disks {
+        let to = directory.join(format!("{}.qcow2", disk.name));
+        let moved = fs::rename(&disk.path, &to).or_else(|_| copy(&disk.path, &to));
+        moved.with_context(|| format!("cannot keep {:?} as {to:?}", disk.path))?;
+    }
+    say_where(&directory);
+    Ok(())
+}
+
+/// Says in the log of the test where its disks are.
+pub fn say_where(directory: &Path) {
+    say(&format!("the disks are kept in {}", place(directory)));
+}
+
+/// Returns where a directory of outputs is found after the test. Its sandbox, or its remote
+/// worker, is gone then: Bazel has moved the outputs to `bazel-testlogs`. The test cannot know
+/// whether Bazel zips them.
+fn place(directory: &Path) -> String {
+    let parts: Vec<&OsStr> = directory.iter().collect();
+    let is_root = |part: &[&OsStr]| part[0] == "bazel-out" && part[2] == "testlogs";
+    match parts.windows(3).position(is_root) {
+        Some(start) => {
+            let rest = PathBuf::from_iter(&parts[start + 3..]);
+            format!(
+                "bazel-testlogs/{}, or in outputs.zip beside that",
+                rest.display()
+            )
+        }
+        None => directory.display().to_string(),
+    }
+}
+
+/// Copies a disk to another file system.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let from = File::open(from)?;
+    write_file(to, Existing::Keep, |to| copy_sparse(&from, to))
+}
+
+/// Writes README.txt: a kept disk needs its base.
+pub fn write_note(directory: &Path, disks: &[Disk]) -> Result<()> {
+    let path = directory.join("README.txt");
+    let text = note(disks);
+    let written = write_file(&path, Existing::Keep, |file| {
+        file.write_all_at(text.as_bytes(), 0)
+    });
+    written.with_context(|| format!("cannot write {path:?}"))
+}
+
+fn note(disks: &[Disk]) -> String {
+    let mut note = String::from(
+        "Disks of a test. Each is listed with its backing files: format, path, length, and\n\
+         modification time as `stat -c '%s %.9Y' PATH` prints them.\n\n",
+    );
+    for Disk { name, beneath, .. } in disks {
+        let _ = writeln!(note, "{name}.qcow2");
+        for image in beneath {
+            let (path, stamp) = (image.path.display(), image.stamp());
+            let _ = writeln!(note, "  on {} {path}, {stamp}", image.format);
+        }
+    }
+    note.push_str(
+        "\nA disk needs these files, unchanged: `qcow2-overlay info --backing-chain DISK` shows \
+         them and\nsays whether one has changed. If the first was moved, store its new \
+         path:\n  qemu-img rebase -u -F FORMAT -b PATH DISK\n\
+         If one was built again, with the same content but another time:\n  \
+         qcow2-overlay convert --allow-changed-base DISK disk.qcow2\n\n\
+         To look into a disk without changing it:\n  \
+         qcow2-overlay convert DISK disk.qcow2             makes one file of it and its base\n  \
+         qcow2-overlay convert -O raw DISK disk.img        the same, for `losetup -P` and mount\n  \
+         qemu-nbd --read-only --connect /dev/nbd0 DISK     makes it a block device\n  \
+         guestmount --ro -i -a DISK DIRECTORY              shows its files\n  \
+         qemu-system-x86_64 -snapshot DISK                 boots it; what the guest writes is lost\n",
+    );
+    note
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_found_where_bazel_puts_them() {
+        for (directory, expected) in [
+            (
+                "/cache/sandbox/linux-sandbox/7/execroot/_main/bazel-out/k8-fastbuild/testlogs\
+                 /vm/t/run_1_of_2/test.outputs/disks",
+                "bazel-testlogs/vm/t/run_1_of_2/test.outputs/disks, or in outputs.zip beside that",
+            ),
+            ("/tmp/outputs/disks", "/tmp/outputs/disks"),
+            (
+                "/tmp/testlogs/bazel-out/disks",
+                "/tmp/testlogs/bazel-out/disks",
+            ),
+        ] {
+            assert_eq!(place(Path::new(directory)), expected);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What Bazel says in the environment: where files are, what to run, where to keep disks.
+
+pub mod environment;
+pub mod kept_disks;
+pub mod manifest;
+pub mod runfiles;
+pub mod test_runner;
+pub mod variables;

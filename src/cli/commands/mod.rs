@@ -1,0 +1,8 @@
+//! The subcommands.
+
+pub mod clone;
+pub mod convert;
+pub mod create;
+pub mod exec;
+pub mod info;
+pub mod provision;

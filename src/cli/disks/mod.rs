@@ -1,0 +1,4 @@
+//! Fresh disks for a command.
+
+pub mod blockdev;
+pub mod fresh_disks;

@@ -1,0 +1,4 @@
+//! Compressed clusters.
+
+pub mod decompressor;
+pub mod zstd_frame;
