@@ -34,10 +34,10 @@ const HELP: &str = "
 COMMAND gets the variables
   DISK            the absolute path of an empty overlay of the backing file, DISK.qcow2
   DISK_BLOCKDEV   a complete value for QEMU's -blockdev, as in exec; node name DISK
-It writes to that disk, with QEMU or otherwise, and ends. FILE then holds what differs
-from the backing file: the same content gives the same bytes, whatever the order of the
-writes. Internal snapshots are left out. The backing file and its own backing chain are
-never written to.
+It writes to that disk, with QEMU or otherwise, and ends. What it prints goes to standard
+error, in order with messages of the tool. FILE then holds what differs from the backing
+file: the same content gives the same bytes, whatever the order of the writes. Internal
+snapshots are left out. The backing file and its own backing chain are never written to.
 
 COMMAND can make the disk larger if SIZE is not given.
 
@@ -79,7 +79,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let mut command = command_of(matches);
     if file.as_os_str() == "-" {
         return Err(usage(
-            "FILE cannot be standard output, which is that of COMMAND: give a name",
+            "FILE cannot be standard output, because it is not written in order: give a name",
         ));
     }
     // A file that cannot be written at the end is an error before the command runs.
@@ -97,6 +97,9 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let disk = write_disk(directory.path(), DISK, &about, fresh)?;
     command.env(DISK, &disk.path);
     command.env(format!("{DISK}_BLOCKDEV"), &disk.blockdev);
+    // Bazel prints what an action writes to standard error before the rest, so with two streams
+    // the reason of a failure would come before what led to it.
+    command.stdout(io::stderr());
     let ended = waiter.run(&mut command);
     let status = ended.map_err(|error| cannot_run(command.get_program(), &error))?;
     check_success(command.get_program(), status, waiter.told_to_end())?;

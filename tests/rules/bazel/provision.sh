@@ -35,7 +35,8 @@ END
   cat >"$workspace/failing/tool.sh" <<'END'
 #!/usr/bin/env bash
 set -euo pipefail
-echo "the tool, which $1"
+echo "the tool, which $1" >&2
+echo "the last words of $1"
 : >>"$DISK"
 case $1 in
   fails) touch "$2"; exit 3 ;;
@@ -59,13 +60,17 @@ nothing_is_left_of() {
 
 readonly strategies=(--spawn_strategy=linux-sandbox --spawn_strategy=local)
 
-# Builds the target "$1", which must fail with the texts "$2"... and leave nothing.
+# Builds the target "$1", which must fail with the text "$2" after the output of the tool, and leave
+# nothing.
 fails_and_says() {
-  local strategy text
+  local strategy
   for strategy in "${strategies[@]}"; do
     must_fail build "//failing:$1" "$strategy"
     printed "the tool, which $1"
-    for text in "${@:2}"; do printed "$text"; done
+    printed "the last words of $1"
+    printed "$2"
+    # The text comes last.
+    sed -n "/the last words of $1/,\$p" "$work/log" | grep -qF -- "$2" || { cat "$work/log"; fail "out of order"; }
     nothing_is_left_of "$1"
   done
 }

@@ -49,7 +49,7 @@ fn the_command_finds_an_empty_overlay() {
     command.stdin(fs::File::open(dir.path("input")).expect("open"));
     let output = command.output().expect("it starts");
     assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
     let [disk, directory, input] = said.lines().collect::<Vec<_>>()[..] else {
         panic!("{said}");
     };
@@ -78,6 +78,26 @@ fn the_command_finds_an_empty_overlay() {
     let value: serde_json::Value =
         serde_json::from_slice(&dir.read("blockdev")).expect("one JSON value");
     assert_eq!(value, blockdev("DISK", disk, &base));
+}
+
+#[test]
+fn the_output_of_the_command_comes_before_our_message_in_one_stream() {
+    let dir = images();
+    let script = "echo out; echo oops >&2; echo more; exit 1";
+    let run = provision(&dir, "-b base.raw top.qcow2", script);
+    assert_eq!(
+        run.stderr,
+        "out\noops\nmore\n\
+         qcow2-overlay: \"sh\" failed with status 1, so nothing of what it wrote is kept\n"
+    );
+    assert!(run.stdout.is_empty(), "{:?}", run.stdout);
+    // What was written is said as by the other commands.
+    let run = provision(&dir, "-b base.raw top.qcow2", "echo out");
+    assert_eq!(run.stderr, "out\n");
+    assert_eq!(
+        run.ok(),
+        "Wrote \"top.qcow2\": 6 MiB overlay of \"base.raw\" (raw)\n"
+    );
 }
 
 #[test]

@@ -21,11 +21,16 @@ fn with_signals(signals: &str, dir: &Dir, arguments: &[&str]) -> Command {
 /// Starts a command, and waits until it prints `ready`.
 pub fn start(command: &mut Command) -> (Child, BufReader<impl Read>) {
     let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-    let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
+    let stdout = child.stdout.take().expect("its output");
+    (child, after_ready(stdout))
+}
+
+fn after_ready<T: Read>(output: T) -> BufReader<T> {
+    let mut output = BufReader::new(output);
     let mut line = String::new();
-    stdout.read_line(&mut line).expect("a line");
+    output.read_line(&mut line).expect("a line");
     assert_eq!(line, "ready\n");
-    (child, stdout)
+    output
 }
 
 /// Sends a signal to a command.
@@ -130,16 +135,17 @@ fn provision_keeps_nothing_after_a_signal() {
         for (trap, how) in [("true", "was ended"), (gentle, "was told to end")] {
             let dir = images();
             let before = dir.names();
-            let mut command = provision_with_signals(&dir, &format!("{trap}; {WAIT}"));
-            let (child, _stdout) = start(&mut command);
+            let (mut child, mut stderr) = start_provision(&dir, &format!("{trap}; {WAIT}"));
             assert_ne!(dir.names(), before, "the disk is here");
             send(signal, &child);
-            let output = child.wait_with_output().expect("its end");
+            let mut rest = String::new();
+            stderr.read_to_string(&mut rest).expect("the rest");
             let message = format!(
                 "qcow2-overlay: \"sh\" {how} by signal {number}, so nothing of what it wrote is kept\n"
             );
-            assert_eq!(String::from_utf8_lossy(&output.stderr), message);
-            assert_eq!(output.status.code(), Some(128 + number));
+            assert_eq!(rest, message);
+            let status = child.wait().expect("a status").code();
+            assert_eq!(status, Some(128 + number));
             assert_eq!(dir.names(), before);
         }
     }
@@ -151,7 +157,7 @@ fn provision_keeps_nothing_after_a_signal_from_the_terminal() {
         let dir = images();
         let before = dir.names();
         let script = "echo ready; until [ -e end ]; do sleep 0.01; done; rm end";
-        let (mut child, _stdout) = start(&mut provision_with_signals(&dir, script));
+        let (mut child, _stderr) = start_provision(&dir, script);
         send(signal, &child);
         std::thread::sleep(std::time::Duration::from_millis(100));
         assert_eq!(child.try_wait().expect("a status"), None, "{signal}");
@@ -167,20 +173,21 @@ fn provision_passes_on_other_signals() {
     let dir = images();
     let script = "trap 'cat new.qcow2 > $DISK; exit 0' USR1; echo ready; \
                   while :; do sleep 0.01; done";
-    let (mut child, _stdout) = start(&mut provision_with_signals(&dir, script));
+    let (mut child, _stderr) = start_provision(&dir, script);
     send("USR1", &child);
     assert_eq!(child.wait().expect("a status").code(), Some(0));
     assert!(read(&dir, "top.qcow2") == dir.read("new.raw"));
 }
 
-/// Returns `provision` with a shell script, with the default action for all signals.
-fn provision_with_signals(dir: &Dir, script: &str) -> Command {
+/// Starts `provision` with a shell script, with the default action for all signals.
+fn start_provision(dir: &Dir, script: &str) -> (Child, BufReader<impl Read>) {
     let mut command = dir.command("env");
     command.arg("--default-signal=TERM,HUP,INT,QUIT,USR1");
     command
         .arg(tool())
         .args(["provision", "-q", "-b", "base.raw"]);
     command.args(["top.qcow2", "--", "sh", "-c", script]);
-    command.stderr(Stdio::piped());
-    command
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    let stderr = child.stderr.take().expect("its output");
+    (child, after_ready(stderr))
 }
