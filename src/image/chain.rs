@@ -40,10 +40,17 @@ impl ImageInfo {
     /// Returns the format that the header records for the backing file.
     fn backing_format(&self) -> io::Result<Option<Format>> {
         let name = self.header.as_ref().and_then(Header::backing_format);
-        let format = name.map(|name| String::from_utf8_lossy(name).parse());
-        format.transpose().map_err(|problem: String| {
-            io::Error::other(format!("its backing file's recorded format: {problem}"))
-        })
+        let format = name.map(|name| {
+            let known = String::from_utf8_lossy(name).parse();
+            known.map_err(|_: String| {
+                io::Error::other(format!(
+                    "its backing file has the recorded format {}, and only raw and qcow2 are read \
+                     here: make the image one file with qemu-img convert",
+                    quoted(name)
+                ))
+            })
+        });
+        format.transpose()
     }
 
     /// Reads the backing file, if the image has one.

@@ -62,6 +62,26 @@ fn a_name_that_is_no_file_name_is_followed_by_no_command() {
 }
 
 #[test]
+fn a_base_of_another_recorded_format_is_not_read() {
+    let dir = Dir::new();
+    dir.sparse("node.img", 1 << 20);
+    strange(&dir, |header| {
+        header.backing_name = Some(b"node.img".to_vec());
+        header.extensions.push(Extension {
+            kind: Extension::BACKING_FORMAT,
+            data: b"vmdk".to_vec(),
+        });
+    });
+    dir.tool("clone strange.qcow2 x").fails(
+        1,
+        "\"strange.qcow2\": its backing file has the recorded format \"vmdk\", and only raw and \
+         qcow2 are read here: make the image one file with qemu-img convert",
+    );
+    let info = dir.tool("info strange.qcow2").ok();
+    assert!(info.contains("\nbacking file format: vmdk\n"), "{info}");
+}
+
+#[test]
 fn standalone_refuses_an_image_that_names_a_data_file() {
     let dir = Dir::new();
     strange(&dir, |header| {

@@ -210,7 +210,7 @@ fn compare(dir: &Dir, is_encrypted: bool) -> Result<(), String> {
         }
     });
     let mut keys = theirs.keys().chain(ours.keys());
-    let key = keys.find(|key| *key != "backing-record" && ours.get(*key) != theirs.get(*key));
+    let key = keys.find(|key| ours.get(*key) != theirs.get(*key));
     if let Some(key) = key {
         let [ours, theirs] = [&ours, &theirs].map(|map| map.get(key));
         println!("{key}: {theirs:?}, ours {ours:?}");
