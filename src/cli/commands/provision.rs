@@ -91,9 +91,10 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 
     // Signals are caught from now on, so that none leaves a directory behind.
     let mut waiter = Waiter::new().context("signals")?;
-    let directory = directory_beside(file)?;
     let about = format!("backing file {:?}", base[0].path);
     let fresh = FreshDisk::backed_by(&base, options.clone()).with_context(|| about.clone())?;
+    // Not earlier: it could not be removed if no file can be opened.
+    let directory = directory_beside(file)?;
     let disk = write_disk(directory.path(), DISK, &about, fresh)?;
     command.env(DISK, &disk.path);
     command.env(format!("{DISK}_BLOCKDEV"), &disk.blockdev);
