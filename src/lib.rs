@@ -20,9 +20,9 @@
 //! ```
 //!
 //! A [`FreshDisk`] describes a new disk like an existing overlay. The disk can be written
-//! anywhere, because it has the absolute path of its base. It records a [`Stamp`] of each
+//! anywhere, because it has the absolute path of its base. It records a [`FileState`] of each
 //! file that backs it, because data that was written over one base does not match another.
-//! [`Record`] says whether these files have changed since.
+//! [`BackingState`] says whether these files have changed since.
 //!
 //! A [`DiskReader`] reads the disk of any image, and a [`Conversion`] writes an image with
 //! the content of another.
@@ -43,8 +43,8 @@ pub use copy::output::Output;
 pub use copy::sparse::copy_sparse;
 pub use format::bitmaps::bitmap::Bitmap;
 pub use format::error::Error;
-pub use format::header::base_record::Stamp;
 pub use format::header::extension::Extension;
+pub use format::header::file_state::FileState;
 pub use format::header::{Header, Version};
 pub use format::image_format::Format;
 pub use format::layout::Layout;
@@ -54,14 +54,14 @@ pub use format::options::Options;
 pub use format::other_file::OtherFile;
 pub use format::size::{human_size, parse_size, SECTOR};
 pub use format::tables::snapshots::Snapshot;
+pub use image::backing_state::{BackingState, Change};
 pub use image::chain::chain;
+pub use image::chain_checks::check_consistency;
 pub use image::disk_reader::{Content, DiskReader, Extent};
-pub use image::fit::check_fit;
 pub use image::image_info::ImageInfo;
 pub use image::probe::detect_start;
-pub use image::record::{Change, Record};
 pub use image::storage::{OpenFile, Storage};
-pub use make::conversion::{Conversion, Converted, Source};
+pub use make::conversion::{Conversion, NewImage};
 pub use make::file::{check_target, create_file, write_file, Existing};
 pub use make::fresh::FreshDisk;
 pub use make::new_file::{directory_of, flush, remove_unfinished};

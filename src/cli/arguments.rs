@@ -137,16 +137,18 @@ pub fn backing_of(
 ) -> Result<(Option<OsString>, Option<Format>)> {
     let name = matches.get_one::<OsString>("backing").cloned();
     let in_list = list.backing_file.take().map(OsString::from_vec);
-    let name = either(name, in_list, &format!("{option} and -o backing_file"))?;
+    let name = either(name, in_list, [option, "-o backing_file"])?;
     let format = format_of(matches, "backing-format")?;
-    let format = either(format, list.backing_format.take(), "-F and -o backing_fmt")?;
+    let format = either(format, list.backing_format.take(), ["-F", "-o backing_fmt"])?;
     Ok((name, format))
 }
 
-/// Returns the value of something that can be given in two ways. Fails if it is given twice.
-pub fn either<T>(one: Option<T>, other: Option<T>, names: &str) -> Result<Option<T>> {
-    match (&one, &other) {
-        (Some(_), Some(_)) => Err(usage(format!("{names} say the same: give one of them"))),
-        _ => Ok(one.or(other)),
+/// Returns the value of something that can be given in two ways, called `names`. Fails if it is
+/// given in both.
+pub fn either<T>(one: Option<T>, other: Option<T>, names: [&str; 2]) -> Result<Option<T>> {
+    if one.is_some() && other.is_some() {
+        let [name, other] = names;
+        return Err(usage(format!("give {name} or {other}, not both")));
     }
+    Ok(one.or(other))
 }

@@ -10,16 +10,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use clap::ArgMatches;
 use qcow2_overlay::{
-    chain, directory_of, protocol, resolve, Format, Header, ImageInfo, OptionList, SECTOR,
+    chain, check_consistency, directory_of, protocol, resolve, Format, Header, ImageInfo,
+    OptionList, SECTOR,
 };
 
 use crate::cli::arguments::backing_of;
 use crate::cli::failure::usage;
 
-/// The backing file of a new image whose content depends on it.
+/// The backing file of a new image, as it is given.
 pub struct Backing {
     pub name: OsString,
-    format: Option<Format>,
+    pub format: Option<Format>,
     probe: Option<PathBuf>,
 }
 
@@ -29,46 +30,97 @@ impl Backing {
     pub fn of(matches: &ArgMatches, option: &str, list: &mut OptionList) -> Result<Option<Self>> {
         let (name, format) = backing_of(matches, option, list)?;
         let probe = matches.get_one::<PathBuf>("probe").cloned();
-        match name {
-            None if format.is_some() || probe.is_some() => Err(usage(format!(
-                "-F and --probe need a backing file: {option} NAME"
-            ))),
-            name => Ok(name.map(|name| Backing {
-                name,
-                format,
-                probe,
-            })),
+        if name.is_none() && (format.is_some() || probe.is_some()) {
+            return Err(usage(format!(
+                "-F and --probe require a backing file: {option} NAME"
+            )));
         }
+        Ok(name.map(|name| Backing {
+            name,
+            format,
+            probe,
+        }))
     }
 
     /// Reads the backing file and its own backing chain, which must not include the new image
     /// `file`. With `standalone`, the backing file must not have one of its own.
     pub fn open(&self, file: &Path, standalone: bool) -> Result<Vec<ImageInfo>> {
-        let path = match &self.probe {
-            Some(path) => path.clone(),
-            None => backing_path(file, &self.name)?,
-        };
-        let about = || format!("backing file {path:?}");
+        let path = self.path(file)?;
         if standalone {
-            let image = ImageInfo::read(&path, self.format).with_context(about)?;
+            // Nothing else is opened, whatever the image names.
+            self.read(&path, true)?;
+        }
+        let images = chain(&path, self.format).with_context(|| about(&path))?;
+        self.check_is_not(file, &images)?;
+        Ok(images)
+    }
+
+    /// Reads the backing file as [`open`](Self::open) does, but checks its chain only if that is
+    /// where the new image will find it.
+    pub fn open_first(&self, file: &Path, standalone: bool) -> Result<ImageInfo> {
+        let path = self.path(file)?;
+        let mut images = if standalone || self.probe.is_some() {
+            vec![self.read(&path, standalone)?]
+        } else {
+            chain(&path, self.format).with_context(|| about(&path))?
+        };
+        check_consistency(&images).with_context(|| about(&path))?;
+        self.check_is_not(file, &images)?;
+        Ok(images.remove(0))
+    }
+
+    fn read(&self, path: &Path, standalone: bool) -> Result<ImageInfo> {
+        let image = ImageInfo::read(path, self.format).with_context(|| about(path))?;
+        if standalone {
             check_stands_alone("backing file ", &image)?;
         }
-        let images = chain(&path, self.format).with_context(about)?;
-        check_is_new(file, &self.name, &images)?;
-        Ok(images)
+        Ok(image)
+    }
+
+    /// Returns the path to open. Fails if it does not exist.
+    fn path(&self, file: &Path) -> Result<PathBuf> {
+        if let Some(path) = &self.probe {
+            return Ok(path.clone());
+        }
+        if protocol(self.name.as_bytes()).is_some() {
+            let name = self.name.as_bytes().to_vec();
+            bail!(qcow2_overlay::Error::BackingNameIsProtocol(name));
+        }
+        let path = resolve(file, self.name.as_bytes());
+        check_exists(&path, &self.name)?;
+        Ok(path)
+    }
+
+    /// Checks that the new image `file` is not in the chain of its backing file, under any name.
+    pub fn check_is_not(&self, file: &Path, chain: &[ImageInfo]) -> Result<()> {
+        if file.as_os_str() == "-" {
+            return Ok(());
+        }
+        let stored = resolve(file, self.name.as_bytes());
+        let is_in_chain = match fs::metadata(file) {
+            Ok(found) => {
+                let id = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+                chain.iter().any(|image| image.is_file(&found))
+                    || fs::metadata(&stored).is_ok_and(|stored| id(&stored) == id(&found))
+            }
+            // No image that was opened can be `file`, which does not exist.
+            Err(_) => {
+                directory(file).is_some_and(|it| Some(it) == directory(&stored))
+                    && file.file_name() == stored.file_name()
+            }
+        };
+        if is_in_chain {
+            bail!(
+                "{file:?} is in the chain of its backing file {:?}; give another path",
+                self.name
+            );
+        }
+        Ok(())
     }
 }
 
-/// Returns the path of `name`, the backing file of the new image `file`. Fails if it does not
-/// exist.
-pub fn backing_path(file: &Path, name: &OsStr) -> Result<PathBuf> {
-    if protocol(name.as_bytes()).is_some() {
-        let name = name.as_bytes().to_vec();
-        bail!(qcow2_overlay::Error::BackingNameIsProtocol(name));
-    }
-    let path = resolve(file, name.as_bytes());
-    check_exists(&path, name)?;
-    Ok(path)
+fn about(path: &Path) -> String {
+    format!("backing file {path:?}")
 }
 
 /// Fails with a hint if a backing file does not exist.
@@ -85,27 +137,6 @@ fn check_exists(path: &Path, name: &OsStr) -> Result<()> {
         Err(_) => String::new(),
     };
     bail!("backing file {path:?} does not exist (NAME is relative to the directory of FILE){hint}")
-}
-
-/// Checks that the new image is not in the chain of its base, under any name.
-pub fn check_is_new(file: &Path, name: &OsStr, base: &[ImageInfo]) -> Result<()> {
-    let stored = resolve(file, name.as_bytes());
-    let is_beneath = match fs::metadata(file) {
-        Ok(found) => {
-            let id = |metadata: &Metadata| (metadata.dev(), metadata.ino());
-            base.iter().any(|image| image.is_file(&found))
-                || fs::metadata(&stored).is_ok_and(|stored| id(&stored) == id(&found))
-        }
-        // No base that was opened can be `file`, which does not exist.
-        Err(_) => {
-            directory(file).is_some_and(|it| Some(it) == directory(&stored))
-                && file.file_name() == stored.file_name()
-        }
-    };
-    if is_beneath {
-        bail!("{file:?} is in the chain of its backing file {name:?}; give another path");
-    }
-    Ok(())
 }
 
 /// Checks that the new image is not one of `images`, the chain of `of`, under any name.

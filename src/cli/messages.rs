@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ArgMatches;
-use qcow2_overlay::{create_file, flush, human_size, Converted, Existing, Header, Layout};
+use qcow2_overlay::{create_file, flush, human_size, Existing, Header, Layout, NewImage};
 
 /// Writes what was asked for to standard output.
 pub fn print(text: &str) -> Result<()> {
@@ -44,7 +44,7 @@ pub fn describe(header: &Header) -> String {
 }
 
 /// Describes the result of a conversion in a few words.
-pub fn describe_converted(converted: &Converted) -> String {
+pub fn describe_converted(converted: &NewImage) -> String {
     let size = human_size(converted.virtual_size);
     match &converted.header {
         None => format!("{size} raw disk"),
@@ -55,9 +55,10 @@ pub fn describe_converted(converted: &Converted) -> String {
 
 /// Returns what to do with an existing file, as `--force` says.
 pub fn existing(matches: &ArgMatches) -> Existing {
-    match matches.get_flag("force") {
-        true => Existing::Replace,
-        false => Existing::Keep,
+    if matches.get_flag("force") {
+        Existing::Replace
+    } else {
+        Existing::Keep
     }
 }
 

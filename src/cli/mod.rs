@@ -12,7 +12,6 @@ mod neutral;
 mod option_help;
 mod process;
 mod progress;
-mod request;
 
 use anyhow::Result;
 use clap::error::ErrorKind;

@@ -7,18 +7,18 @@ use crate::image::disk_reader::{Content, DiskReader, Extent};
 use crate::image::storage::Storage;
 
 /// A disk, followed by zeros.
-pub(crate) struct Side<'a, S> {
-    pub reader: &'a DiskReader<S>,
+pub(crate) struct ExtentCursor<'a, S> {
+    reader: &'a DiskReader<S>,
     /// Number of images that are asked for extents; see [`DiskReader::extent`].
     depth: usize,
     /// The last extent, which can be costly to find, and its start.
     last: Option<(u64, Extent)>,
 }
 
-impl<'a, S: Storage> Side<'a, S> {
+impl<'a, S: Storage> ExtentCursor<'a, S> {
     pub fn new(reader: &'a DiskReader<S>, depth: usize) -> Self {
         let last = None;
-        Side {
+        ExtentCursor {
             reader,
             depth,
             last,
@@ -68,26 +68,45 @@ pub(crate) fn read_padded<S: Storage>(
 }
 
 /// Finds the parts of a disk that have to be read, in order.
-pub(crate) struct Candidates<'a, S> {
-    pub source: Side<'a, S>,
-    pub base: Option<Side<'a, S>>,
-    /// Size of the disk in bytes.
-    pub size: u64,
-    /// Size of a cluster of the new image, in bytes.
-    pub cluster_size: u64,
-    /// No part crosses a multiple of this number of bytes, which are whole clusters.
-    pub step: u64,
+pub(crate) struct PartsToCopy<'a, S> {
+    source: ExtentCursor<'a, S>,
+    base: Option<ExtentCursor<'a, S>>,
+    /// Size of the new disk in bytes.
+    size: u64,
     /// Where the search goes on, in bytes.
-    pub position: u64,
+    position: u64,
 }
 
-impl<S: Storage> Candidates<'_, S> {
+impl<'a, S: Storage> PartsToCopy<'a, S> {
+    /// Asks the `depth` topmost images of `disk` for content, and compares it with `base`.
+    pub fn new(
+        disk: &'a DiskReader<S>,
+        depth: usize,
+        base: Option<&'a DiskReader<S>>,
+        size: u64,
+    ) -> Self {
+        PartsToCopy {
+            source: ExtentCursor::new(disk, depth),
+            base: base.map(|base| ExtentCursor::new(base, base.depth())),
+            size,
+            position: 0,
+        }
+    }
+
+    pub fn disk(&self) -> &'a DiskReader<S> {
+        self.source.reader
+    }
+
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Returns whether the content at `offset` need not be read, and for how many bytes this
     /// is so.
     fn is_skipped(&mut self, offset: u64) -> io::Result<(bool, u64)> {
         let source = self.source.extent(offset)?;
         let (is_skipped, length) = match (source.content, &mut self.base) {
-            (Content::Beneath, _) => (true, source.length),
+            (Content::Unallocated, _) => (true, source.length),
             (Content::Zero, None) => (true, source.length),
             (Content::Zero, Some(base)) => {
                 let base = base.extent(offset).map_err(in_base)?;
@@ -99,9 +118,10 @@ impl<S: Storage> Candidates<'_, S> {
         Ok((is_skipped, length.min(self.size - offset)))
     }
 
-    /// Returns the next part to read: whole clusters, the last of which can extend beyond the
-    /// end of the disk.
-    pub fn next(&mut self) -> io::Result<Option<Range<u64>>> {
+    /// Returns the next part to read: whole clusters of `cluster_size` bytes, the last of which
+    /// can extend beyond the end of the disk. No part crosses a multiple of `step` bytes, which
+    /// are whole clusters.
+    pub fn next(&mut self, cluster_size: u64, step: u64) -> io::Result<Option<Range<u64>>> {
         let mut start = self.position;
         loop {
             if start >= self.size {
@@ -114,16 +134,16 @@ impl<S: Storage> Candidates<'_, S> {
             }
         }
         let mut end = start;
-        start -= start % self.cluster_size;
-        let most = (start - start % self.step + self.step).min(self.size);
+        start -= start % cluster_size;
+        let most = (start - start % step + step).min(self.size);
         while end < most {
             let (is_skipped, length) = self.is_skipped(end)?;
-            if is_skipped && end + length >= end.next_multiple_of(self.cluster_size) {
+            if is_skipped && end + length >= end.next_multiple_of(cluster_size) {
                 break;
             }
             end += length;
         }
-        end = end.min(most).next_multiple_of(self.cluster_size);
+        end = end.min(most).next_multiple_of(cluster_size);
         self.position = end;
         Ok(Some(start..end))
     }

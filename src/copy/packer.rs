@@ -37,10 +37,10 @@ pub(crate) struct L2Table {
     index: u64,
 }
 
-/// What to record of the units of a cluster (see [`Mapping::units`]). Bit 0 of the masks is
-/// the first unit. A unit that is in neither mask is left to the backing file.
+/// What to record of the subclusters of a cluster. Bit 0 of the masks is the first one. A
+/// subcluster that is in neither mask is unallocated: it is left to the backing file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Units {
+pub(crate) struct SubclusterBitmap {
     pub data: u32,
     pub zeros: u32,
 }
@@ -80,8 +80,12 @@ impl Packer {
     /// Records the cluster at `offset` of the disk, which must be after all earlier ones.
     /// Returns where its data goes, if it has any, and the L2 table that is now complete, if
     /// there is one.
-    pub fn put(&mut self, offset: u64, units: Units) -> (Option<u64>, Option<L2Table>) {
-        if units == Units::default() {
+    pub fn put(
+        &mut self,
+        offset: u64,
+        subclusters: SubclusterBitmap,
+    ) -> (Option<u64>, Option<L2Table>) {
+        if subclusters == SubclusterBitmap::default() {
             return (None, None);
         }
         let index = offset / self.bytes_per_l2;
@@ -93,7 +97,7 @@ impl Packer {
             }
         };
         // Version 2 has no zero flag: zeros need a cluster there.
-        let is_data = units.data != 0 || self.version == Version::V2;
+        let is_data = subclusters.data != 0 || self.version == Version::V2;
         let host = is_data.then(|| self.place());
         let entry_size = self.mapping.entry_size() as usize;
         let number = offset % self.bytes_per_l2 / self.mapping.cluster_size();
@@ -107,7 +111,7 @@ impl Packer {
         };
         BE::write_u64(entry, value);
         if is_extended {
-            let bitmap = u64::from(units.zeros) << 32 | u64::from(units.data);
+            let bitmap = u64::from(subclusters.zeros) << 32 | u64::from(subclusters.data);
             BE::write_u64(&mut entry[8..], bitmap);
         }
         (host, complete)

@@ -1,20 +1,19 @@
 //! Copies the content of a disk, with a few threads.
 //!
-//! Each thread takes the next part of the disk, reads it, waits for its turn to get places for
-//! the clusters, and writes them. So one thread reads while another writes, and the number of
-//! threads does not change the places.
+//! Each thread takes the next part of the disk, reads it, waits until it may allocate clusters for
+//! it, and writes them. So one thread reads while another writes, and the number of threads does
+//! not change where the clusters are.
 
 use std::io;
-use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::copy::allocator::{Allocator, Subclusters};
 use crate::copy::buffer::Buffer;
-use crate::copy::difference::{in_base, read_padded, Candidates};
+use crate::copy::difference::{in_base, read_padded};
 use crate::copy::output::Output;
-use crate::copy::packer::Units;
-use crate::copy::places::{Grain, Places};
-use crate::copy::stream::Stream;
+use crate::copy::packer::SubclusterBitmap;
+use crate::copy::source::Source;
 use crate::format::zeros::{data_ranges, is_same, is_zero};
 use crate::image::disk_reader::{Content, DiskReader};
 use crate::image::storage::Storage;
@@ -24,22 +23,12 @@ pub(crate) const PART: u64 = 1 << 19;
 /// Blocks of zeros of this length become holes, within a cluster too.
 const BLOCK: usize = 4096;
 
-/// Where the parts of a disk come from.
-pub(crate) enum Input<'a, S> {
-    Disk(Candidates<'a, S>),
-    Stream(Stream<'a>),
-}
-
-/// A copy: from where, to where and how.
+/// A copy: to where and how.
 pub(crate) struct Pipeline<'a, S, O> {
-    /// The disk to copy, unless it is a stream.
-    pub source: Option<&'a DiskReader<S>>,
     /// The disk of the backing file, if there is one. Content that is the same there is left out.
     pub base: Option<&'a DiskReader<S>>,
     pub output: &'a O,
-    /// The largest length of a part, in bytes.
-    pub part: usize,
-    pub grain: Grain,
+    pub subclusters: Subclusters,
     pub threads: usize,
     /// Is called with the number of bytes of the disk that are done.
     pub progress: &'a (dyn Fn(u64) + Sync),
@@ -47,20 +36,21 @@ pub(crate) struct Pipeline<'a, S, O> {
 
 /// The parts that have not been read, and the number of the next one.
 struct Queue<'a, S> {
-    input: Input<'a, S>,
+    source: Source<'a, S>,
     next: u64,
 }
 
-/// The number of the part whose turn it is to get places.
-struct Turns {
-    places: Places,
+/// The clusters of the new image are allocated for one part after the other.
+struct Allocation {
+    allocator: Allocator,
+    /// The number of the part that is next.
     next: u64,
     error: Option<io::Error>,
 }
 
 /// Ends the other threads if one panics, as the caller's `progress` can: they would wait for
-/// its turn forever.
-struct EndOnPanic<'a>(&'a Mutex<Turns>, &'a Condvar);
+/// it forever.
+struct EndOnPanic<'a>(&'a Mutex<Allocation>, &'a Condvar);
 
 impl Drop for EndOnPanic<'_> {
     fn drop(&mut self) {
@@ -78,19 +68,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<S: Storage, O: Output> Pipeline<'_, S, O> {
-    /// Copies all of `input`. Returns the places, and the length of the disk in bytes.
-    pub fn run(&self, input: Input<S>, places: Places) -> io::Result<(Places, u64)> {
-        let queue = Mutex::new(Queue { input, next: 0 });
-        let turns = Mutex::new(Turns {
-            places,
+    /// Copies all of `source`. Returns the allocator, and the length of the disk in bytes.
+    pub fn run(&self, source: Source<S>, allocator: Allocator) -> io::Result<(Allocator, u64)> {
+        let part_size = PART
+            .max(self.subclusters.cluster_size() as u64)
+            .max(source.largest_cluster())
+            .max(self.base.map_or(0, DiskReader::largest_cluster));
+        let queue = Mutex::new(Queue { source, next: 0 });
+        let allocation = Mutex::new(Allocation {
+            allocator,
             next: 0,
             error: None,
         });
         let turned = Condvar::new();
         let work = || {
-            let _guard = EndOnPanic(&turns, &turned);
-            if let Err(error) = self.work(&queue, &turns, &turned) {
-                lock(&turns).error.get_or_insert(error);
+            let _guard = EndOnPanic(&allocation, &turned);
+            if let Err(error) = self.work(part_size as usize, &queue, &allocation, &turned) {
+                lock(&allocation).error.get_or_insert(error);
                 turned.notify_all();
             }
         };
@@ -104,61 +98,68 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
             }
             work();
         });
-        let turns = turns.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some(error) = turns.error {
+        let allocation = allocation
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = allocation.error {
             return Err(error);
         }
-        let length = match lock(&queue).input {
-            Input::Disk(ref disk) => disk.size,
-            Input::Stream(ref stream) => stream.length,
-        };
-        Ok((turns.places, length))
+        let length = lock(&queue).source.length();
+        Ok((allocation.allocator, length))
     }
 
     /// Copies parts until there are no more, or until another thread has failed.
     fn work(
         &self,
+        part_size: usize,
         queue: &Mutex<Queue<S>>,
-        turns: &Mutex<Turns>,
+        allocation: &Mutex<Allocation>,
         turned: &Condvar,
     ) -> io::Result<()> {
-        let mut buffer = Buffer::new(self.part);
-        let mut beneath = Buffer::new(self.base.map_or(0, |_| self.part));
+        let mut buffer = Buffer::new(part_size);
+        let mut backing = Buffer::new(self.base.map_or(0, |_| part_size));
         loop {
             let (number, part) = {
                 let mut queue = lock(queue);
-                let Some(part) = queue.input.next(buffer.first(self.part))? else {
+                let cluster_size = self.subclusters.cluster_size() as u64;
+                let next = queue.source.next(buffer.first(part_size), cluster_size);
+                let Some(part) = next? else {
                     return Ok(());
                 };
                 queue.next += 1;
-                (self.progress)(part.start);
+                (self.progress)(part.range.start);
                 (queue.next - 1, part)
             };
-            let length = (part.end - part.start) as usize;
+            let start = part.range.start;
+            let length = (part.range.end - start) as usize;
             let bytes = buffer.first(length);
-            if let Some(source) = self.source {
-                read_padded(source, bytes, part.start)?;
+            if let Some(disk) = part.disk {
+                read_padded(disk, bytes, start)?;
             }
-            let beneath = match self.base {
+            let backing = match self.base {
                 Some(base) => {
-                    let beneath = beneath.first(length);
-                    read_padded(base, beneath, part.start).map_err(in_base)?;
-                    &*beneath
+                    let backing = backing.first(length);
+                    read_padded(base, backing, start).map_err(in_base)?;
+                    &*backing
                 }
                 None => &[],
             };
-            let clusters = self.clusters(bytes, beneath);
+            let clusters = self.clusters(bytes, backing);
 
-            let mut turn = lock(turns);
-            while turn.next != number && turn.error.is_none() {
-                turn = turned.wait(turn).unwrap_or_else(PoisonError::into_inner);
+            let mut allocation = lock(allocation);
+            while allocation.next != number && allocation.error.is_none() {
+                allocation = turned
+                    .wait(allocation)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
-            if turn.error.is_some() {
+            if allocation.error.is_some() {
                 return Ok(());
             }
-            let (runs, tables) = turn.places.place(part.start, &clusters, self.grain);
-            turn.next += 1;
-            drop(turn);
+            let (runs, tables) = allocation
+                .allocator
+                .allocate(start, &clusters, self.subclusters);
+            allocation.next += 1;
+            drop(allocation);
             turned.notify_all();
 
             for table in tables {
@@ -167,7 +168,8 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
             for run in runs {
                 self.write(
                     &bytes[run.from.clone()],
-                    part.start + run.from.start as u64,
+                    part.disk,
+                    start + run.from.start as u64,
                     run.to,
                 )?;
             }
@@ -175,30 +177,40 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
     }
 
     /// Returns what to record of each cluster in `bytes`, given the content of the base there.
-    fn clusters(&self, bytes: &[u8], beneath: &[u8]) -> Vec<Units> {
-        let Grain { unit_size, units } = self.grain;
-        let mut clusters = vec![Units::default(); bytes.len() / self.grain.cluster_size()];
-        for (index, unit) in bytes.chunks_exact(unit_size).enumerate() {
-            let start = index * unit_size;
-            let cluster = &mut clusters[index / units as usize];
-            let bit = 1 << (index as u32 % units);
-            let is_zero = is_zero(unit);
+    fn clusters(&self, bytes: &[u8], backing: &[u8]) -> Vec<SubclusterBitmap> {
+        let Subclusters { size, count } = self.subclusters;
+        let mut clusters =
+            vec![SubclusterBitmap::default(); bytes.len() / self.subclusters.cluster_size()];
+        for (index, subcluster) in bytes.chunks_exact(size).enumerate() {
+            let start = index * size;
+            let cluster = &mut clusters[index / count as usize];
+            let bit = 1 << (index as u32 % count);
+            let is_zero = is_zero(subcluster);
             let is_left_out = match self.base {
-                Some(_) => is_same(unit, &beneath[start..start + unit.len()]),
+                Some(_) => is_same(subcluster, &backing[start..start + subcluster.len()]),
                 None => is_zero,
             };
-            match () {
-                () if is_left_out => {}
-                () if is_zero => cluster.zeros |= bit,
-                () => cluster.data |= bit,
+            if is_zero && !is_left_out {
+                cluster.zeros |= bit;
+            } else if !is_left_out {
+                cluster.data |= bit;
             }
         }
         clusters
     }
 
     /// Writes `bytes`, the content at `offset` of the disk, to byte `to` of the output.
-    fn write(&self, bytes: &[u8], offset: u64, to: u64) -> io::Result<()> {
-        let shared = self.share(offset, to, bytes.len())?;
+    fn write(
+        &self,
+        bytes: &[u8],
+        disk: Option<&DiskReader<S>>,
+        offset: u64,
+        to: u64,
+    ) -> io::Result<()> {
+        let shared = match disk {
+            Some(disk) if self.output.is_sharing() => self.share(disk, offset, to, bytes.len())?,
+            _ => 0,
+        };
         let (bytes, to) = (&bytes[shared..], to + shared as u64);
         for range in data_ranges(bytes, BLOCK) {
             let start = range.start as u64;
@@ -209,17 +221,20 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
 
     /// Lets the output share the content from `offset` of the disk on, as far as it can. Returns
     /// how many bytes it shares.
-    fn share(&self, offset: u64, to: u64, length: usize) -> io::Result<usize> {
-        let Some(source) = self.source.filter(|_| self.output.is_sharing()) else {
-            return Ok(0);
-        };
+    fn share(
+        &self,
+        disk: &DiskReader<S>,
+        offset: u64,
+        to: u64,
+        length: usize,
+    ) -> io::Result<usize> {
         let mut done = 0;
         while done < length {
             let at = offset + done as u64;
-            if at >= source.virtual_size() {
+            if at >= disk.virtual_size() {
                 break;
             }
-            let extent = source.extent(at, source.depth())?;
+            let extent = disk.extent(at, disk.depth())?;
             let Content::Data {
                 image,
                 offset: Some(start),
@@ -227,7 +242,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
             else {
                 break;
             };
-            let Some(file) = source.storage(image).file() else {
+            let Some(file) = disk.storage(image).file() else {
                 break;
             };
             let most = extent.length.min((length - done) as u64) as usize;
@@ -238,15 +253,5 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
             }
         }
         Ok(done)
-    }
-}
-
-impl<S: Storage> Input<'_, S> {
-    /// Returns the next part of the disk. A part of a stream is read into `bytes`.
-    fn next(&mut self, bytes: &mut [u8]) -> io::Result<Option<Range<u64>>> {
-        match self {
-            Input::Disk(disk) => disk.next(),
-            Input::Stream(stream) => stream.next(bytes),
-        }
     }
 }

@@ -5,19 +5,35 @@ use std::ops::Range;
 
 /// The bytes of a disk, from the first to the last.
 pub(crate) struct Stream<'a> {
-    pub reader: &'a mut (dyn Read + Send),
+    reader: &'a mut (dyn Read + Send),
     /// Number of bytes read so far.
-    pub length: u64,
+    length: u64,
     /// The largest length that is allowed, in bytes.
-    pub limit: u64,
+    limit: u64,
     /// A shorter stream is followed by zeros up to this length.
-    pub padded_to: u64,
+    padded_to: u64,
     /// Where the next part starts, in bytes.
-    pub position: u64,
-    pub is_at_end: bool,
+    position: u64,
+    is_at_end: bool,
 }
 
-impl Stream<'_> {
+impl<'a> Stream<'a> {
+    /// Reads at most `limit` bytes; if there are fewer than `padded_to`, zeros follow.
+    pub fn new(reader: &'a mut (dyn Read + Send), limit: u64, padded_to: u64) -> Self {
+        Stream {
+            reader,
+            length: 0,
+            limit,
+            padded_to,
+            position: 0,
+            is_at_end: false,
+        }
+    }
+
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Reads the next part into `bytes`, which are whole clusters. Returns its range, or none
     /// at the end.
     pub fn next(&mut self, bytes: &mut [u8]) -> io::Result<Option<Range<u64>>> {

@@ -259,9 +259,10 @@ impl fmt::Display for Error {
 /// Returns [`Error::Truncated`] unless `end`, where `what` ends, is within a file of `length`
 /// bytes.
 pub(crate) fn check_end(what: &'static str, end: u64, length: u64) -> Result<(), Error> {
-    match end > length {
-        true => Err(Error::Truncated { what, end, length }),
-        false => Ok(()),
+    if end > length {
+        Err(Error::Truncated { what, end, length })
+    } else {
+        Ok(())
     }
 }
 
@@ -279,8 +280,9 @@ pub(crate) fn require(
     field: &'static str,
     value: impl Into<u64>,
 ) -> Result<(), Error> {
-    match is_good {
-        true => Ok(()),
-        false => corrupt(field, value),
+    if is_good {
+        Ok(())
+    } else {
+        corrupt(field, value)
     }
 }

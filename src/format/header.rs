@@ -1,8 +1,8 @@
 //! The header of a qcow2 image: its bytes and their meaning.
 
-pub mod base_record;
 pub mod check;
 pub mod extension;
+pub mod file_state;
 pub mod luks;
 pub mod new_header;
 pub mod parse;
@@ -10,8 +10,8 @@ pub mod parse;
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::format::error::Error;
-use crate::format::header::base_record::Stamp;
 use crate::format::header::extension::Extension;
+use crate::format::header::file_state::FileState;
 use crate::format::name::up_to_nul;
 
 pub(crate) const MAGIC: [u8; 4] = *b"QFI\xfb";
@@ -116,9 +116,9 @@ impl Header {
     /// # Errors
     ///
     /// [`Error::Corrupt`] if the record cannot be understood.
-    pub fn stamps(&self) -> Result<Option<Vec<Stamp>>, Error> {
-        let record = self.extension(Extension::BASE_STAMPS);
-        record.map(base_record::decode).transpose()
+    pub fn backing_file_states(&self) -> Result<Option<Vec<FileState>>, Error> {
+        let record = self.extension(Extension::BACKING_FILE_STATES);
+        record.map(file_state::decode).transpose()
     }
 
     /// Returns QEMU's name of the encryption method, if the data is encrypted.

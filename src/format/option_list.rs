@@ -13,7 +13,7 @@ use crate::format::size::parse_size;
 /// let mut list = OptionList::default();
 /// list.add(b"cluster_size=2M,backing_file=a,,b.img")?;
 /// assert_eq!(list.backing_file.as_deref(), Some(&b"a,b.img"[..]));
-/// let image = list.options(1 << 30);
+/// let options = list.options();
 /// # Ok::<(), qcow2_overlay::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,9 +44,11 @@ impl OptionList {
         split(list).iter().try_for_each(|option| self.set(option))
     }
 
-    /// Returns the options of an image of `virtual_size` bytes, without its backing file.
-    pub fn options(&self, virtual_size: u64) -> Options {
-        let mut options = Options::new(virtual_size);
+    /// Returns the options of an image without its backing file. Without `size`, they have no
+    /// size.
+    pub fn options(&self) -> Options {
+        let mut options = Options::default();
+        options.virtual_size = self.size;
         options.version = self.version.unwrap_or(options.version);
         options.cluster_size = self.cluster_size.unwrap_or(options.cluster_size);
         options.refcount_bits = self.refcount_bits.unwrap_or(options.refcount_bits);
@@ -75,9 +77,12 @@ impl OptionList {
             "off" | "no" | "false" | "n" => Ok(false),
             _ => Err(wrong(format!("{value:?} is neither on nor off"))),
         };
-        let once = |is_set: bool| match is_set {
-            true => Err(wrong("it is given twice".to_owned())),
-            false => Ok(()),
+        let once = |is_set: bool| {
+            if is_set {
+                Err(wrong("it is given twice".to_owned()))
+            } else {
+                Ok(())
+            }
         };
         match name {
             "compat" => {
@@ -160,7 +165,7 @@ mod tests {
     fn options(list: &str) -> Result<Options, Error> {
         let mut options = OptionList::default();
         options.add(list.as_bytes())?;
-        Ok(options.options(0))
+        Ok(options.options().virtual_size(0))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The options of a new image.
 
-use crate::format::header::base_record::Stamp;
+use crate::format::header::file_state::FileState;
 use crate::format::header::{Header, Version};
 use crate::format::image_format::Format;
 use crate::format::size::SECTOR;
@@ -25,30 +25,21 @@ pub(crate) struct Backing {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    pub(crate) virtual_size: u64,
+    pub(crate) virtual_size: Option<u64>,
     pub(crate) backing: Option<Backing>,
     pub(crate) version: Version,
     pub(crate) cluster_size: u64,
     pub(crate) refcount_bits: u64,
     pub(crate) lazy_refcounts: bool,
     pub(crate) extended_l2: bool,
-    pub(crate) stamps: Vec<Stamp>,
+    pub(crate) states: Vec<FileState>,
 }
 
 impl Options {
     /// Returns the options of a blank version 3 image of `virtual_size` bytes (rounded up
     /// to 512) with clusters of 64 KiB and refcounts of 16 bits.
     pub fn new(virtual_size: u64) -> Self {
-        Options {
-            virtual_size,
-            backing: None,
-            version: Version::V3,
-            cluster_size: 64 << 10,
-            refcount_bits: 16,
-            lazy_refcounts: false,
-            extended_l2: false,
-            stamps: Vec::new(),
-        }
+        Self::default().virtual_size(virtual_size)
     }
 
     /// Returns the options with which an image with this header can be created, without its
@@ -56,14 +47,14 @@ impl Options {
     /// sector.
     pub fn like(header: &Header) -> Self {
         Options {
-            virtual_size: header.virtual_size / SECTOR * SECTOR,
+            virtual_size: Some(header.virtual_size / SECTOR * SECTOR),
             backing: None,
             version: header.version,
             cluster_size: header.cluster_size(),
             refcount_bits: header.refcount_bits(),
             lazy_refcounts: header.has_lazy_refcounts(),
             extended_l2: header.has_extended_l2(),
-            stamps: Vec::new(),
+            states: Vec::new(),
         }
     }
 
@@ -81,15 +72,15 @@ impl Options {
 
     /// Sets the size of the disk in bytes, which is rounded up to 512.
     pub fn virtual_size(mut self, bytes: u64) -> Self {
-        self.virtual_size = bytes;
+        self.virtual_size = Some(bytes);
         self
     }
 
-    /// Records the stamps of the files that back the image, the nearest first. Times differ
+    /// Records the states of the files that back the image, the nearest first. Times differ
     /// from build to build, so an image that a build makes should not have this record. It is
     /// left out if the image has no backing file, or if the first cluster has no room for it.
-    pub fn stamps(mut self, stamps: impl Into<Vec<Stamp>>) -> Self {
-        self.stamps = stamps.into();
+    pub fn backing_file_states(mut self, states: impl Into<Vec<FileState>>) -> Self {
+        self.states = states.into();
         self
     }
 
@@ -123,5 +114,22 @@ impl Options {
     pub fn extended_l2(mut self, on: bool) -> Self {
         self.extended_l2 = on;
         self
+    }
+}
+
+/// The options of [`Options::new`] without a size: a conversion takes that of its source, and a
+/// blank image has none.
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            virtual_size: None,
+            backing: None,
+            version: Version::V3,
+            cluster_size: 64 << 10,
+            refcount_bits: 16,
+            lazy_refcounts: false,
+            extended_l2: false,
+            states: Vec::new(),
+        }
     }
 }

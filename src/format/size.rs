@@ -97,9 +97,10 @@ pub fn human_size(bytes: u64) -> String {
         _ => 3,
     };
     let digits = format!("{value:.decimals$}");
-    let digits = match digits.contains('.') {
-        true => digits.trim_end_matches('0').trim_end_matches('.'),
-        false => &digits,
+    let digits = if digits.contains('.') {
+        digits.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &digits
     };
     format!("{digits} {}", UNITS[unit])
 }

@@ -51,7 +51,7 @@ pub struct Extent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// None of the images that were searched has it.
-    Beneath,
+    Unallocated,
     /// Zeros that take no space.
     Zero,
     /// Data, which may be zeros too.
@@ -125,9 +125,10 @@ impl<S: Storage> DiskReader<S> {
                 .layers
                 .push(layer.map_err(|e| reader.in_image(index, e.into()))?);
         }
-        match reader.layers.is_empty() {
-            true => Err(io::Error::other("the chain is empty")),
-            false => Ok(reader),
+        if reader.layers.is_empty() {
+            Err(io::Error::other("the chain is empty"))
+        } else {
+            Ok(reader)
         }
     }
 
@@ -166,7 +167,7 @@ impl<S: Storage> DiskReader<S> {
         let (place, image, length) = self.part(offset, depth, Layer::part)?;
         let data = |offset| Content::Data { image, offset };
         let content = match place {
-            Place::Beneath => Content::Beneath,
+            Place::Unallocated => Content::Unallocated,
             Place::Zero => Content::Zero,
             Place::At(offset) => data(Some(offset)),
             Place::Compressed(_) => data(None),
@@ -188,7 +189,7 @@ impl<S: Storage> DiskReader<S> {
             let length = length.min((buffer.len() - done) as u64) as usize;
             let part = &mut buffer[done..done + length];
             match place {
-                Place::Beneath | Place::Zero => part.fill(0),
+                Place::Unallocated | Place::Zero => part.fill(0),
                 Place::At(start) => self.layers[image]
                     .storage
                     .read_at(part, start)
@@ -223,13 +224,14 @@ impl<S: Storage> DiskReader<S> {
             }
             let part = find(layer, offset).map_err(|e| self.in_image(image, e))?;
             length = length.min(part.length);
-            if part.place != Place::Beneath {
+            if part.place != Place::Unallocated {
                 return Ok((part.place, image, length));
             }
         }
-        let place = match depth < self.layers.len() {
-            true => Place::Beneath,
-            false => Place::Zero,
+        let place = if depth < self.layers.len() {
+            Place::Unallocated
+        } else {
+            Place::Zero
         };
         Ok((place, depth, length))
     }

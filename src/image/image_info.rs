@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::format::bitmaps::bitmap::Bitmap;
 use crate::format::error::Error;
-use crate::format::header::base_record::Stamp;
+use crate::format::header::file_state::FileState;
 use crate::format::header::luks;
 use crate::format::header::Header;
 use crate::format::image_format::Format;
@@ -174,9 +174,9 @@ impl ImageInfo {
     }
 
     /// Returns the length and the modification time that the file had when it was read.
-    pub fn stamp(&self) -> Stamp {
+    pub fn file_state(&self) -> FileState {
         let (seconds, nanoseconds) = self.modified;
-        Stamp {
+        FileState {
             length: self.file_length,
             seconds,
             nanoseconds: nanoseconds as u32,
@@ -186,9 +186,10 @@ impl ImageInfo {
     /// Returns whether `file`, which this was read from, still has that length and time.
     pub(crate) fn is_unchanged(&self, file: &File) -> io::Result<bool> {
         let metadata = file.metadata()?;
-        let length = match self.is_block_device {
-            true => self.file_length,
-            false => metadata.len(),
+        let length = if self.is_block_device {
+            self.file_length
+        } else {
+            metadata.len()
         };
         Ok(length == self.file_length && modified(&metadata) == self.modified)
     }

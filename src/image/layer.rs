@@ -150,12 +150,12 @@ impl Tables {
             let empty = entries.take_while(|entry| self.mapping.l2_table(entry) == Ok(None));
             let end = (index + empty.count() as u64).saturating_mul(self.bytes_per_l2);
             return Ok(Part {
-                place: Place::Beneath,
+                place: Place::Unallocated,
                 length: end - offset,
             });
         };
         let cluster_size = self.mapping.cluster_size();
-        let (unit_size, entry_size) = (self.mapping.unit_size(), self.mapping.entry_size());
+        let (size, entry_size) = (self.mapping.subcluster_size(), self.mapping.entry_size());
         let table = Table {
             what: "an L2 table",
             start,
@@ -164,13 +164,14 @@ impl Tables {
         let in_table = offset % self.bytes_per_l2 / cluster_size * entry_size;
         let l2 = self.slice(storage, &table, in_table)?;
 
-        let first = (offset % cluster_size / unit_size) as usize;
-        let units = l2.chunks_exact(entry_size as usize).flat_map(|entry| {
+        let first = (offset % cluster_size / size) as usize;
+        let places = l2.chunks_exact(entry_size as usize).flat_map(|entry| {
             let cluster = self.mapping.cluster(entry);
-            (0..self.mapping.units()).map(move |unit| Ok(cluster.clone()?.unit(unit, unit_size)))
+            (0..self.mapping.subclusters())
+                .map(move |index| Ok(cluster.clone()?.subcluster(index, size)))
         });
         let mut part: Option<Part> = None;
-        for place in units.skip(first) {
+        for place in places.skip(first) {
             let place = place.and_then(|place| self.check(place, storage.length()));
             match (&mut part, place) {
                 (None, Err(error)) => return Err(error.into()),
@@ -182,14 +183,14 @@ impl Tables {
                     break;
                 }
                 (None, Ok(place)) => {
-                    let skipped = offset % unit_size;
+                    let skipped = offset % size;
                     part = Some(Part {
                         place: place.behind(skipped),
-                        length: unit_size - skipped,
+                        length: size - skipped,
                     });
                 }
                 (Some(part), Ok(place)) if place == part.place.behind(part.length) => {
-                    part.length += unit_size;
+                    part.length += size;
                 }
                 // A corrupt entry is an error when its own offset is asked for.
                 (Some(_), _) => break,
@@ -204,7 +205,7 @@ impl Tables {
         let start = match place {
             Place::At(offset) => offset,
             Place::Compressed(compressed) => compressed.offset,
-            Place::Beneath | Place::Zero => return Ok(place),
+            Place::Unallocated | Place::Zero => return Ok(place),
         };
         check_end("a cluster", start.saturating_add(1), length)?;
         Ok(place)

@@ -5,11 +5,12 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::thread;
 
-use crate::copy::difference::{in_base, Candidates, Side};
+use crate::copy::allocator::{Allocator, Subclusters};
+use crate::copy::difference::{in_base, PartsToCopy};
 use crate::copy::output::{NewFile, Output};
 use crate::copy::packer::Packer;
-use crate::copy::pipeline::{Input, Pipeline, PART};
-use crate::copy::places::{Grain, Places};
+use crate::copy::pipeline::Pipeline;
+use crate::copy::source::Source;
 use crate::copy::stream::Stream;
 use crate::copy::tables::write_tables;
 use crate::format::header::new_header::max_virtual_size;
@@ -17,11 +18,12 @@ use crate::format::header::Header;
 use crate::format::image_format::Format;
 use crate::format::options::Options;
 use crate::format::size::SECTOR;
+use crate::image::chain_checks::{
+    check_chain, check_consistency, check_not_written, check_records,
+};
 use crate::image::disk_reader::DiskReader;
-use crate::image::fit::check_fit;
 use crate::image::image_info::ImageInfo;
 use crate::image::storage::{OpenFile, Storage};
-use crate::image::usable::{check_not_written, check_records, check_usable};
 use crate::make::file::{write_watched_file, Existing};
 
 /// More threads are no faster: they wait for the disk and for the kernel.
@@ -29,72 +31,99 @@ const MAX_THREADS: usize = 4;
 /// The unit in which a raw image is written.
 const RAW_UNIT: u64 = 64 << 10;
 
-/// Writes an image with the content of a disk. The same content and the same options and size
-/// give the same bytes, whatever the format, layout and holes of the source, and whatever the
-/// number of threads.
+/// Writes an image with the content of a disk: a builder.
+///
+/// The same content, options and size give the same bytes, whatever the format, layout and holes
+/// of the source, and whatever the number of threads.
 ///
 /// ```no_run
-/// use qcow2_overlay::{chain, Conversion, Existing, Options, Source};
-/// let source = Source::Images(chain("node.img".as_ref(), None)?);
-/// let conversion = Conversion::to_qcow2(Options::new(0));
-/// conversion.write_file("node.qcow2".as_ref(), Existing::Keep, source, &[], &|_| ())?;
+/// use qcow2_overlay::{chain, Conversion, Options};
+/// let source = chain("node.img".as_ref(), None)?;
+/// Conversion::to_qcow2(Options::default()).write_file(&source, "node.qcow2".as_ref())?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct Conversion {
-    /// Options of a qcow2 image, except for its size; `None` for a raw image. If they name a
-    /// backing file, only what differs from it is written.
-    pub options: Option<Options>,
-    /// Size of the disk in bytes, rounded up to 512; by default that of the source.
-    pub size: Option<u64>,
-    /// Whether to read a source that has a [`Record`](crate::Record) which its backing files
-    /// do not match. The caller knows that they have the content that they had.
-    pub allow_changed_base: bool,
-    /// Number of threads that read and write.
-    pub threads: usize,
+#[derive(Clone)]
+pub struct Conversion<'a> {
+    /// Options of a qcow2 image, except for its size; `None` for a raw image.
+    options: Option<Options>,
+    size: Option<u64>,
+    base: &'a [ImageInfo],
+    existing: Existing,
+    allow_changed_base: bool,
+    threads: usize,
+    progress: &'a (dyn Fn(u64) + Sync),
 }
 
-/// Where the content of a disk comes from.
-pub enum Source<'a> {
-    /// The images of a chain, the topmost first.
-    Images(Vec<ImageInfo>),
-    /// The bytes of the disk, from the first to the last.
-    Stream(&'a mut (dyn Read + Send)),
-}
-
-/// The result of a conversion.
+/// The image that a conversion has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Converted {
+pub struct NewImage {
     /// Size of the disk in bytes.
     pub virtual_size: u64,
     /// The header of a qcow2 image.
     pub header: Option<Header>,
 }
 
-impl Conversion {
-    /// Returns a conversion to a qcow2 image with `options`, as large as the source.
+impl<'a> Conversion<'a> {
+    /// Returns a conversion to a qcow2 image with `options`. If these have no size, the disk is
+    /// as large as the source. If they name a backing file, give its chain as
+    /// [`base`](Self::base), too.
     pub fn to_qcow2(options: Options) -> Self {
         Conversion {
+            size: options.virtual_size,
             options: Some(options),
-            ..Self::to_raw()
+            ..Self::to_raw(None)
         }
     }
 
-    /// Returns a conversion to a raw image, as large as the source.
-    pub fn to_raw() -> Self {
+    /// Returns a conversion to a raw image of `size` bytes, rounded up to 512; by default as
+    /// large as the source.
+    pub fn to_raw(size: Option<u64>) -> Self {
         let threads = thread::available_parallelism();
         Conversion {
             options: None,
-            size: None,
+            size,
+            base: &[],
+            existing: Existing::Keep,
             allow_changed_base: false,
             threads: threads.map_or(1, |count| count.get().min(MAX_THREADS)),
+            progress: &|_| (),
         }
     }
 
-    /// Writes the image to `path`, as [`create_file`](crate::create_file) does. `base` is the
-    /// chain of the backing file, the topmost image first, or empty. `progress` is called with
-    /// the number of bytes of the disk that are done, the last time just before the image gets
-    /// its name.
+    /// Sets the chain of the backing file, the topmost image first. Only what differs from it is
+    /// written.
+    pub fn base(self, base: &'a [ImageInfo]) -> Self {
+        Conversion { base, ..self }
+    }
+
+    /// Sets what to do with an existing file; default [`Existing::Keep`].
+    pub fn existing(self, existing: Existing) -> Self {
+        Conversion { existing, ..self }
+    }
+
+    /// Sets whether to read a source whose backing files have changed since it recorded them
+    /// (see [`BackingState`](crate::BackingState)). The caller knows that they have the same
+    /// content. Default off.
+    pub fn allow_changed_base(self, allow_changed_base: bool) -> Self {
+        Conversion {
+            allow_changed_base,
+            ..self
+        }
+    }
+
+    /// Sets the number of threads that read and write; default that of the processors, at most 4.
+    pub fn threads(self, threads: usize) -> Self {
+        Conversion { threads, ..self }
+    }
+
+    /// Calls `progress` with the number of bytes of the disk that are done, the last time just
+    /// before the image gets its name.
+    pub fn progress(self, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
+        Conversion { progress, ..self }
+    }
+
+    /// Writes the content of `source`, the images of a chain, the topmost first, to `path`, as
+    /// [`write_file`](crate::write_file) does.
     ///
     /// # Errors
     ///
@@ -102,43 +131,33 @@ impl Conversion {
     /// QEMU may write to an image, if an image does not match its backing file, if a backing
     /// file has changed since a disk above it recorded it, and if an image changes while it is
     /// read. No file is left behind.
-    pub fn write_file(
+    pub fn write_file(&self, source: &[ImageInfo], path: &Path) -> io::Result<NewImage> {
+        self.write(path, |base, output| {
+            self.check_source(source)?;
+            let reader = DiskReader::of(source)?;
+            let depth = layers_above(source, self.base);
+            let new_image = self.copy_disk(&reader, depth, base, output)?;
+            check_unchanged(source, &reader)?;
+            Ok(new_image)
+        })
+    }
+
+    /// Writes the content of `source`, the bytes of a disk from the first to the last, to `path`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write_file`](Self::write_file) and of `source`.
+    pub fn write_stream(
         &self,
+        source: &mut (dyn Read + Send),
         path: &Path,
-        existing: Existing,
-        source: Source,
-        base: &[ImageInfo],
-        progress: &(dyn Fn(u64) + Sync),
-    ) -> io::Result<Converted> {
-        check_usable(base).map_err(in_base)?;
-        let base_reader = match base {
-            [] => None,
-            images => Some(DiskReader::of(images).map_err(in_base)?),
-        };
-        let write = |file: &File| {
-            let output = NewFile::new(file);
-            let converted = match source {
-                Source::Images(images) => {
-                    self.check_source(&images)?;
-                    let reader = DiskReader::of(&images)?;
-                    let depth = own_depth(&images, base);
-                    let input = Opened::Disk(&reader, depth);
-                    let converted = self.run(input, base_reader.as_ref(), &output, progress)?;
-                    check_unchanged(&images, &reader)?;
-                    converted
-                }
-                Source::Stream(stream) => {
-                    let input = Opened::Stream(stream);
-                    self.run(input, base_reader.as_ref(), &output, progress)?
-                }
-            };
-            if let Some(reader) = &base_reader {
-                check_unchanged(base, reader)?;
-            }
-            Ok(converted)
-        };
-        write_watched_file(path, existing, write, |converted| {
-            progress(converted.virtual_size);
+    ) -> io::Result<NewImage> {
+        self.write(path, |base, output| {
+            let size = self.rounded_size();
+            let least = base.map_or(0, DiskReader::virtual_size);
+            let limit = size.unwrap_or_else(|| self.max_size());
+            let stream = Stream::new(source, limit, least);
+            self.copy(Source::Stream(stream), size, base, output)
         })
     }
 
@@ -155,90 +174,99 @@ impl Conversion {
         output: &impl Output,
         source: &DiskReader<S>,
         base: Option<&DiskReader<S>>,
-    ) -> io::Result<Converted> {
-        self.run(Opened::Disk(source, source.depth()), base, output, &|_| ())
+    ) -> io::Result<NewImage> {
+        self.copy_disk(source, source.depth(), base, output)
     }
 
-    fn run<S: Storage>(
+    /// Opens the base, and creates the file that `copy` writes.
+    fn write(
         &self,
-        source: Opened<S>,
+        path: &Path,
+        copy: impl FnOnce(Option<&DiskReader<OpenFile>>, &NewFile) -> io::Result<NewImage>,
+    ) -> io::Result<NewImage> {
+        check_chain(self.base).map_err(in_base)?;
+        let base = match self.base {
+            [] => None,
+            images => Some(DiskReader::of(images).map_err(in_base)?),
+        };
+        let write = |file: &File| {
+            let new_image = copy(base.as_ref(), &NewFile::new(file))?;
+            if let Some(reader) = &base {
+                check_unchanged(self.base, reader)?;
+            }
+            Ok(new_image)
+        };
+        write_watched_file(path, self.existing, write, |new_image| {
+            (self.progress)(new_image.virtual_size);
+        })
+    }
+
+    /// Copies the content of a disk, except for what the images below the `depth` topmost hold.
+    fn copy_disk<S: Storage>(
+        &self,
+        disk: &DiskReader<S>,
+        depth: usize,
         base: Option<&DiskReader<S>>,
         output: &impl Output,
-        progress: &(dyn Fn(u64) + Sync),
-    ) -> io::Result<Converted> {
+    ) -> io::Result<NewImage> {
         let least = base.map_or(0, DiskReader::virtual_size);
-        if let Opened::Disk(reader, _) = source {
-            self.check_size(reader.virtual_size(), least)?;
-        }
-        let known_size = match (&source, self.size) {
-            (Opened::Disk(reader, _), None) => Some(reader.virtual_size()),
-            (_, size) => size.map(|size| size.next_multiple_of(SECTOR)),
-        };
-        let (places, units, cluster_size) = match &self.options {
-            None => (Places::Raw, 1, RAW_UNIT),
+        self.check_size(disk.virtual_size(), least)?;
+        let size = self.rounded_size().unwrap_or(disk.virtual_size());
+        let parts = PartsToCopy::new(disk, depth, base, size);
+        self.copy(Source::Disk(parts), Some(size), base, output)
+    }
+
+    /// Copies the content of `source`. The size of the disk need not be known before the end.
+    fn copy<S: Storage>(
+        &self,
+        source: Source<S>,
+        size: Option<u64>,
+        base: Option<&DiskReader<S>>,
+        output: &impl Output,
+    ) -> io::Result<NewImage> {
+        let (allocator, subclusters) = match &self.options {
+            None => {
+                let size = RAW_UNIT as usize;
+                (Allocator::Raw, Subclusters { size, count: 1 })
+            }
             Some(options) => {
-                let options = options.clone().virtual_size(known_size.unwrap_or(0));
-                let packer = Packer::new(&options)?;
-                let units = packer.mapping().units();
-                (Places::Packed(packer), units, options.cluster_size)
+                let packer = Packer::new(&options.clone().virtual_size(size.unwrap_or(0)))?;
+                let subclusters = Subclusters {
+                    size: packer.mapping().subcluster_size() as usize,
+                    count: packer.mapping().subclusters(),
+                };
+                (Allocator::Packed(packer), subclusters)
             }
         };
-        let largest = |reader: &DiskReader<S>| reader.largest_cluster();
-        let reader = match &source {
-            Opened::Disk(reader, _) => Some(*reader),
-            Opened::Stream(_) => None,
-        };
-        let part = PART
-            .max(cluster_size)
-            .max(reader.map_or(0, largest))
-            .max(base.map_or(0, largest));
         let pipeline = Pipeline {
-            source: reader,
             base,
             output,
-            part: part as usize,
-            grain: Grain {
-                unit_size: cluster_size as usize / units as usize,
-                units,
-            },
+            subclusters,
             threads: self.threads.max(1),
-            progress,
+            progress: self.progress,
         };
-        let input = match source {
-            Opened::Disk(reader, depth) => Input::Disk(Candidates {
-                source: Side::new(reader, depth),
-                base: base.map(|base| Side::new(base, base.depth())),
-                size: known_size.unwrap_or_default(),
-                cluster_size,
-                step: part,
-                position: 0,
-            }),
-            Opened::Stream(reader) => Input::Stream(Stream {
-                reader,
-                length: 0,
-                limit: known_size.unwrap_or(self.max_size()),
-                padded_to: least,
-                position: 0,
-                is_at_end: false,
-            }),
-        };
-        let (places, length) = pipeline.run(input, places)?;
-        self.check_size(length, least)?;
-        let size = known_size.unwrap_or(length.next_multiple_of(SECTOR));
-        let header = match places {
-            Places::Packed(packer) => Some(write_tables(packer.finish(size)?, output)?),
-            Places::Raw => {
+        let (allocator, length) = pipeline.run(source, allocator)?;
+        self.check_size(length, base.map_or(0, DiskReader::virtual_size))?;
+        let size = size.unwrap_or(length.next_multiple_of(SECTOR));
+        let header = match allocator {
+            Allocator::Packed(packer) => Some(write_tables(packer.finish(size)?, output)?),
+            Allocator::Raw => {
                 output.set_length(size)?;
                 None
             }
         };
-        Ok(Converted {
+        Ok(NewImage {
             virtual_size: size,
             header,
         })
     }
 
-    /// Checks the source as [`check_usable`] does, except that a raw disk can have any content.
+    /// Returns the size that was asked for, as a disk can have it.
+    fn rounded_size(&self) -> Option<u64> {
+        self.size.map(|size| size.next_multiple_of(SECTOR))
+    }
+
+    /// Checks the source as [`check_chain`] does, except that a raw disk can have any content.
     fn check_source(&self, images: &[ImageInfo]) -> io::Result<()> {
         images.iter().try_for_each(check_not_written)?;
         if matches!(images, [image] if image.format == Format::Raw) {
@@ -251,7 +279,7 @@ impl Conversion {
                  reads the disk; if not, the disk cannot be restored",
             )?;
         }
-        check_fit(images)
+        check_consistency(images)
     }
 
     /// Returns the largest size that the new disk can have, in bytes.
@@ -280,21 +308,16 @@ impl Conversion {
     }
 }
 
-/// An open [`Source`]. The number says how many of the images are above those of the base.
-enum Opened<'a, S> {
-    Disk(&'a DiskReader<S>, usize),
-    Stream(&'a mut (dyn Read + Send)),
-}
-
 /// Returns how many of `images` are above those of `base`: all if `base` does not back them.
-fn own_depth(images: &[ImageInfo], base: &[ImageInfo]) -> usize {
+fn layers_above(images: &[ImageInfo], base: &[ImageInfo]) -> usize {
     let Some(depth) = images.len().checked_sub(base.len()) else {
         return images.len();
     };
     let mut pairs = images[depth..].iter().zip(base);
-    match pairs.all(|(one, other)| one.is_same_file(other) && one.format == other.format) {
-        true => depth,
-        false => images.len(),
+    if pairs.all(|(one, other)| one.is_same_file(other) && one.format == other.format) {
+        depth
+    } else {
+        images.len()
     }
 }
 

@@ -6,12 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::format::error::Error;
-use crate::format::header::base_record::Stamp;
+use crate::format::header::file_state::FileState;
 use crate::format::image_format::Format;
 use crate::format::options::Options;
 use crate::image::chain::chain;
+use crate::image::chain_checks::check_chain;
 use crate::image::image_info::ImageInfo;
-use crate::image::usable::check_usable;
 
 /// A disk that can be written to any path, because it stores the absolute path of its base.
 /// Making it opens nothing for writing.
@@ -26,11 +26,11 @@ use crate::image::usable::check_usable;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreshDisk {
     /// The options of the overlay. The base is that of the overlay, or the overlay itself if
-    /// it holds data of its own. They record a [`Stamp`] of each backing file.
+    /// it holds data of its own. They record a [`FileState`] of each backing file.
     pub options: Options,
     /// The images that back the disk, the nearest first, by absolute paths without symbolic
     /// links.
-    pub beneath: Vec<ImageInfo>,
+    pub backing_chain: Vec<ImageInfo>,
     /// The overlay and its backing chain, by the path that was given.
     pub overlay: Vec<ImageInfo>,
 }
@@ -43,12 +43,12 @@ impl FreshDisk {
     /// Those of [`chain`]: the whole backing chain must exist. Also fails if
     ///
     /// - a base has changed since an image above it recorded it,
-    /// - an image does not match its backing file, see [`check_fit`](crate::check_fit),
+    /// - an image does not match its backing file, see [`check_consistency`](crate::check_consistency),
     /// - the locks of a running QEMU show that it may write to one of the images,
     /// - the real path of the base leads to a different backing chain than its given path.
     pub fn like(overlay: &Path) -> io::Result<Self> {
         let images = chain(overlay, Some(Format::Qcow2)).map_err(say_what_is_needed)?;
-        check_usable(&images)?;
+        check_chain(&images)?;
         let top = &images[0];
         let header = top.header.as_ref().ok_or(Error::NotQcow2)?;
         let options = Options::like(header);
@@ -63,7 +63,7 @@ impl FreshDisk {
     ///
     /// Those of [`like`](Self::like).
     pub fn backed_by(base: &[ImageInfo], options: Options) -> io::Result<Self> {
-        check_usable(base)?;
+        check_chain(base)?;
         Self::on(base.to_vec(), 0, options)
     }
 
@@ -73,16 +73,18 @@ impl FreshDisk {
         if base.is_empty() {
             return Ok(FreshDisk {
                 options,
-                beneath: Vec::new(),
+                backing_chain: Vec::new(),
                 overlay,
             });
         }
-        let beneath = real_chain(base)?;
-        let stamps: Vec<Stamp> = beneath.iter().map(ImageInfo::stamp).collect();
-        let name = beneath[0].path.as_os_str().as_bytes();
+        let backing_chain = real_chain(base)?;
+        let states: Vec<FileState> = backing_chain.iter().map(ImageInfo::file_state).collect();
+        let name = backing_chain[0].path.as_os_str().as_bytes();
         Ok(FreshDisk {
-            options: options.backing(name, Some(base[0].format)).stamps(stamps),
-            beneath,
+            options: options
+                .backing(name, Some(base[0].format))
+                .backing_file_states(states),
+            backing_chain,
             overlay,
         })
     }

@@ -117,11 +117,16 @@ fn note(disks: &[Disk]) -> String {
         "Disks of a test. Each is listed with its backing files: format, path, length, and\n\
          modification time as `stat -c '%s %.9Y' PATH` prints them.\n\n",
     );
-    for Disk { name, beneath, .. } in disks {
+    for Disk {
+        name,
+        backing_chain,
+        ..
+    } in disks
+    {
         let _ = writeln!(note, "{name}.qcow2");
-        for image in beneath {
-            let (path, stamp) = (image.path.display(), image.stamp());
-            let _ = writeln!(note, "  on {} {path}, {stamp}", image.format);
+        for image in backing_chain {
+            let (path, state) = (image.path.display(), image.file_state());
+            let _ = writeln!(note, "  on {} {path}, {state}", image.format);
         }
     }
     note.push_str(

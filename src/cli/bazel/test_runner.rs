@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::cli::bazel::kept_disks::Keep;
 use crate::cli::bazel::runfiles::Runfiles;
 use crate::cli::commands::exec::Job;
-use crate::cli::disks::fresh_disks::Request;
+use crate::cli::disks::fresh_disks::DiskArgument;
 
 /// Set by the rule: a JSON object with
 /// - `command`: the runfiles path of the executable, which gets all arguments;
@@ -37,7 +37,7 @@ fn parse(text: &str) -> Result<Job> {
     let disks = disks.context("\"disks\" is not an object")?;
     let request = |(name, overlay): (&String, &Value)| {
         let overlay = runfiles.path(runfiles_path(name, Some(overlay))?);
-        Ok(Request {
+        Ok(DiskArgument {
             name: name.clone(),
             overlay: overlay.with_context(|| format!("{name:?}"))?,
         })

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 use clap::{Arg, ArgMatches, Command};
-use qcow2_overlay::{chain, create_file, parse_size, FreshDisk, Layout, Record, SECTOR};
+use qcow2_overlay::{chain, create_file, parse_size, BackingState, FreshDisk, Layout, SECTOR};
 
 use crate::cli::arguments::{self, path_of};
 use crate::cli::backing::check_outside;
@@ -81,8 +81,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 
 /// Fails if the existing `file` is a disk that no longer matches its base.
 fn check_record_of(file: &Path) -> Result<()> {
-    match chain(file, None).map(|images| Record::of(&images)) {
-        Ok(Record::Changed(change)) => bail!(
+    match chain(file, None).map(|images| BackingState::of(&images)) {
+        Ok(BackingState::Changed(change)) => bail!(
             "{file:?} exists, and its base {:?} has changed since it was written ({change}); \
              --force replaces it, and what was written to it is lost",
             change.path
@@ -109,9 +109,10 @@ impl Write for Comparer {
     fn write(&mut self, expected: &[u8]) -> io::Result<usize> {
         let mut found = vec![0; expected.len()];
         self.0.read_exact(&mut found)?;
-        match found == expected {
-            true => Ok(expected.len()),
-            false => Err(io::ErrorKind::InvalidData.into()),
+        if found == expected {
+            Ok(expected.len())
+        } else {
+            Err(io::ErrorKind::InvalidData.into())
         }
     }
 

@@ -6,9 +6,7 @@ use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 use clap::{ArgMatches, Command};
-use qcow2_overlay::{
-    chain, detect_start, Conversion, Format, ImageInfo, OptionList, Source, SECTOR,
-};
+use qcow2_overlay::{chain, detect_start, Conversion, Format, ImageInfo, OptionList, SECTOR};
 
 use crate::cli::arguments::{self, flag, format, format_of, option_list, path_of};
 use crate::cli::backing::{check_outside, check_stands_alone, Backing};
@@ -78,7 +76,7 @@ pub fn command() -> Command {
 }
 
 /// The parsed arguments.
-struct Request<'a> {
+struct Arguments<'a> {
     source: &'a Path,
     source_format: Option<Format>,
     file: &'a Path,
@@ -90,46 +88,45 @@ struct Request<'a> {
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let request = Request::new(matches)?;
-    let file = request.file;
-    let is_stream = request.source.as_os_str() == "-";
-    let images = match is_stream {
-        true => Vec::new(),
-        false => request.open_source()?,
+    let arguments = Arguments::new(matches)?;
+    let file = arguments.file;
+    let is_stream = arguments.source.as_os_str() == "-";
+    let images = if is_stream {
+        Vec::new()
+    } else {
+        arguments.open_source()?
     };
-    let base = match &request.backing {
+    let base = match &arguments.backing {
         Some(backing) => backing.open(file, false)?,
         None => Vec::new(),
     };
-    check_outside(file, request.source, &images)?;
-    let conversion = request.conversion(&base);
+    check_outside(file, arguments.source, &images)?;
     let total = images.first().map(|image| image.virtual_size);
     let progress = matches
         .get_flag("progress")
-        .then(|| Progress::new(conversion.size.or(total)));
+        .then(|| Progress::new(arguments.list.size.or(total)));
     let show = |done| {
         if let Some(progress) = &progress {
             progress.show(done);
         }
     };
-    let mut stream;
-    let source = match is_stream {
-        true => {
-            stream = request.stream()?;
-            Source::Stream(&mut stream)
-        }
-        false => Source::Images(images),
-    };
+    let conversion = arguments
+        .conversion(&base)
+        .existing(existing(matches))
+        .progress(&show);
     clean_up_when_ended();
-    let converted = conversion
-        .write_file(file, existing(matches), source, &base, &show)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => cannot_write(file, error),
-            _ => {
-                let about = format!("cannot convert {:?} to {file:?}", request.source);
-                anyhow::Error::new(error).context(about)
-            }
-        })?;
+    let converted = if is_stream {
+        conversion.write_stream(&mut arguments.stream()?, file)
+    } else {
+        conversion.write_file(&images, file)
+    };
+    let converted = converted.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => cannot_write(file, error),
+        _ => {
+            let about = format!("cannot convert {:?} to {file:?}", arguments.source);
+            anyhow::Error::new(error).context(about)
+        }
+    })?;
     if let Some(progress) = &progress {
         progress.finish(converted.virtual_size);
     }
@@ -137,10 +134,10 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-impl<'a> Request<'a> {
+impl<'a> Arguments<'a> {
     fn new(matches: &'a ArgMatches) -> Result<Self> {
         let mut list = option_list(matches)?;
-        let request = Request {
+        let arguments = Arguments {
             source: path_of(matches, "source"),
             source_format: format_of(matches, "source-format")?,
             file: path_of(matches, "file"),
@@ -150,8 +147,8 @@ impl<'a> Request<'a> {
             allow_changed_base: matches.get_flag("allow-changed-base"),
             list,
         };
-        request.check()?;
-        Ok(request)
+        arguments.check()?;
+        Ok(arguments)
     }
 
     fn check(&self) -> Result<()> {
@@ -191,24 +188,19 @@ impl<'a> Request<'a> {
         images.map_err(about_source).with_context(about)
     }
 
-    fn conversion(&self, base: &[ImageInfo]) -> Conversion {
-        let conversion = match self.target_format {
-            Format::Raw => Conversion::to_raw(),
-            Format::Qcow2 => {
-                let options = self.list.options(0);
-                Conversion::to_qcow2(match (&self.backing, base.first()) {
-                    (Some(backing), Some(base)) => {
-                        options.backing(backing.name.as_bytes(), Some(base.format))
-                    }
-                    _ => options,
-                })
+    fn conversion<'b>(&self, base: &'b [ImageInfo]) -> Conversion<'b> {
+        let conversion = if self.target_format == Format::Raw {
+            Conversion::to_raw(self.list.size)
+        } else {
+            let mut options = self.list.options();
+            if let (Some(backing), Some(base)) = (&self.backing, base.first()) {
+                options = options.backing(backing.name.as_bytes(), Some(base.format));
             }
+            Conversion::to_qcow2(options)
         };
-        Conversion {
-            size: self.list.size,
-            allow_changed_base: self.allow_changed_base,
-            ..conversion
-        }
+        conversion
+            .base(base)
+            .allow_changed_base(self.allow_changed_base)
     }
 
     /// Returns standard input. Without -f raw, it must not begin like an image of another

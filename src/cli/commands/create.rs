@@ -1,22 +1,21 @@
 //! `qcow2-overlay create`
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, Result};
 use clap::{Arg, ArgMatches, Command};
-use qcow2_overlay::{chain, check_fit, ImageInfo, Layout, Options};
+use qcow2_overlay::{Layout, OptionList, Options};
 use rustix::fs::{fcntl_getfl, fstat, OFlags};
 
-use crate::cli::arguments::{self, flag, path_of};
-use crate::cli::backing::{backing_path, check_is_new, check_stands_alone, size_over};
+use crate::cli::arguments::{self, either, flag, option_list, path_of, size_of};
+use crate::cli::backing::{size_over, Backing};
+use crate::cli::failure::usage;
 use crate::cli::messages::{describe, existing, say_written, write, write_to_stdout};
 use crate::cli::option_help::{OPTIONS_HELP, SIZE_HELP};
-use crate::cli::request::Request;
 
 const HELP: &str = "
 The backing file and its own backing chain must exist, be no larger than the disk, and not
@@ -65,10 +64,10 @@ pub fn command() -> Command {
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let request = Request::new(matches)?;
+    let arguments = Arguments::new(matches)?;
     let file = path_of(matches, "file");
     let to_stdout = file.as_os_str() == "-";
-    let options = request.options(file)?;
+    let options = arguments.options(file)?;
     let layout = Layout::new(&options)?;
     if to_stdout {
         check_is_open(io::stdout())?;
@@ -84,53 +83,80 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 fn check_is_open(stdout: io::Stdout) -> Result<()> {
     let null = fs::metadata("/dev/null").and_then(|null| Ok((null.rdev(), fstat(&stdout)?)));
     let is_null = null.is_ok_and(|(device, stdout)| stdout.st_rdev == device);
-    match is_null && fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR)) {
-        true => bail!("standard output is closed; give the name of a file, or redirect it"),
-        false => Ok(()),
+    if is_null && fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR)) {
+        bail!("standard output is closed; give the name of a file, or redirect it")
+    } else {
+        Ok(())
     }
 }
 
-impl Request {
-    /// Returns the complete options. Reads the base, unless it is left unopened.
-    fn options(&self, file: &Path) -> Result<Options> {
-        let Some(name) = &self.backing else {
-            return Ok(self.list.options(self.size.unwrap_or_default()));
+/// The parsed arguments, checked before any file is opened.
+struct Arguments {
+    list: OptionList,
+    size: Option<u64>,
+    backing: Option<Backing>,
+    record_format: bool,
+    standalone: bool,
+    /// Whether the backing file is not opened.
+    unopened: bool,
+}
+
+impl Arguments {
+    fn new(matches: &ArgMatches) -> Result<Self> {
+        let mut list = option_list(matches)?;
+        let size = either(size_of(matches)?, list.size, ["SIZE", "-o size"])?;
+        let arguments = Arguments {
+            size,
+            backing: Backing::of(matches, "-b", &mut list)?,
+            record_format: !matches.get_flag("no-backing-format"),
+            standalone: matches.get_flag("standalone"),
+            unopened: matches.get_flag("unopened"),
+            list,
         };
-        let base = match self.unopened {
-            true => Vec::new(),
-            false => self.open_base(file, name)?,
-        };
-        if file.as_os_str() != "-" {
-            check_is_new(file, name, &base)?;
-        }
-        let mut format = self.format;
-        let mut size = self.size;
-        if let Some(base) = base.first() {
-            format = Some(base.format);
-            size = Some(size_over(name, base, size)?);
-        }
-        let options = self.list.options(size.unwrap_or_default());
-        let format = format.filter(|_| self.record_format);
-        Ok(options.backing(name.as_bytes(), format))
+        arguments.check()?;
+        Ok(arguments)
     }
 
-    /// Reads the base and its backing chain, or only the file that is probed in its place.
-    fn open_base(&self, file: &Path, name: &OsStr) -> Result<Vec<ImageInfo>> {
-        let path = match &self.probe {
-            Some(path) => path.clone(),
-            None => backing_path(file, name)?,
-        };
-        let about = || format!("backing file {path:?}");
-        // With --standalone nothing else is opened, whatever the image names.
-        let images = if self.standalone || self.probe.is_some() {
-            vec![ImageInfo::read(&path, self.format).with_context(about)?]
-        } else {
-            chain(&path, self.format).with_context(about)?
-        };
-        if self.standalone {
-            check_stands_alone("backing file ", &images[0])?;
+    fn check(&self) -> Result<()> {
+        if let Some(backing) = &self.backing {
+            if self.unopened && self.size.is_none() {
+                return Err(usage("-u requires SIZE"));
+            }
+            if self.unopened && self.record_format && backing.format.is_none() {
+                return Err(usage(
+                    "-u requires the format of the backing file: -F raw or qcow2",
+                ));
+            }
+        } else if self.unopened || self.standalone || !self.record_format {
+            return Err(usage(
+                "-u, --standalone and --no-backing-format require a backing file: -b NAME",
+            ));
+        } else if self.size.is_none() {
+            return Err(usage(
+                "give SIZE, or a backing file to take it from: -b NAME",
+            ));
         }
-        check_fit(&images).with_context(about)?;
-        Ok(images)
+        Ok(())
+    }
+
+    /// Returns the complete options. Reads the base, unless it is left unopened.
+    fn options(&self, file: &Path) -> Result<Options> {
+        let mut options = self.list.options();
+        if let Some(size) = self.size {
+            options = options.virtual_size(size);
+        }
+        let Some(backing) = &self.backing else {
+            return Ok(options);
+        };
+        let mut format = backing.format;
+        if self.unopened {
+            backing.check_is_not(file, &[])?;
+        } else {
+            let base = &backing.open_first(file, self.standalone)?;
+            format = Some(base.format);
+            options = options.virtual_size(size_over(&backing.name, base, self.size)?);
+        }
+        let format = format.filter(|_| self.record_format);
+        Ok(options.backing(backing.name.as_bytes(), format))
     }
 }

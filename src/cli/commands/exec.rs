@@ -16,13 +16,13 @@ use tempfile::TempDir;
 use crate::cli::arguments::{self, command_of};
 use crate::cli::bazel::kept_disks::{self, Keep};
 use crate::cli::bazel::variables::{make_directory, variable};
-use crate::cli::disks::fresh_disks::{check_names, write_disk, Disk, Request};
+use crate::cli::disks::fresh_disks::{check_names, write_disk, Disk, DiskArgument};
 use crate::cli::messages::say;
 use crate::cli::process::child::{cannot_run, end_like, Waiter};
 
-/// A request, from the command line or from a test rule.
+/// What to run, from the command line or from a test rule.
 pub struct Job {
-    pub disks: Vec<Request>,
+    pub disks: Vec<DiskArgument>,
     pub keep: Keep,
     pub command: process::Command,
 }
@@ -81,7 +81,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let keep = matches.get_one::<String>("keep").map(String::as_str);
     start(Job {
         disks: disks
-            .map(|text| Request::parse(text))
+            .map(|text| DiskArgument::parse(text))
             .collect::<Result<_>>()?,
         keep: keep.and_then(Keep::named).expect("clap checks it"),
         command: command_of(matches),
@@ -103,14 +103,18 @@ pub fn start(mut job: Job) -> Result<()> {
         _ => Some(kept_disks::outputs()?),
     };
     // Before there is a directory, which could not be removed if no file can be opened.
-    let fresh: Vec<FreshDisk> = job.disks.iter().map(Request::read).collect::<Result<_>>()?;
+    let fresh: Vec<FreshDisk> = job
+        .disks
+        .iter()
+        .map(DiskArgument::read)
+        .collect::<Result<_>>()?;
     // Removed, with its content, when this function returns.
     let directory = match (&outputs, job.keep) {
         (Some(outputs), Keep::Always) => kept_disks::directory(outputs)?,
         _ => private_directory(test_directory)?,
     };
     let place = fs::canonicalize(directory.path())?;
-    let write = |(request, fresh): (&Request, FreshDisk)| {
+    let write = |(request, fresh): (&DiskArgument, FreshDisk)| {
         write_disk(&place, &request.name, &request.about(), fresh)
     };
     let disks: Vec<Disk> = job

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
-use qcow2_overlay::{chain, ImageInfo, Record};
+use qcow2_overlay::{chain, BackingState, ImageInfo};
 use serde_json::Value;
 
-use crate::cli::info_output::described::Described;
+use crate::cli::info_output::description::ImageDescription;
 use crate::cli::info_output::json::to_json;
 use crate::cli::info_output::text::to_text;
 use crate::cli::messages::print;
@@ -49,21 +49,22 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         .get_one::<PathBuf>("file")
         .expect("clap requires FILE");
     let whole_chain = matches.get_flag("backing-chain");
-    let images = match whole_chain {
-        true => chain(file, None),
-        false => ImageInfo::read(file, None).map(|image| vec![image]),
+    let images = if whole_chain {
+        chain(file, None)
+    } else {
+        ImageInfo::read(file, None).map(|image| vec![image])
     };
     let images = images
         .map_err(neutral)
         .with_context(|| format!("{file:?}"))?;
     // One image alone is compared with nothing.
-    let records: Vec<Record> = (0..images.len())
-        .map(|start| Record::of(&images[start..]))
+    let records: Vec<BackingState> = (0..images.len())
+        .map(|start| BackingState::of(&images[start..]))
         .collect();
-    let images: Vec<Described> = images
+    let images: Vec<ImageDescription> = images
         .into_iter()
         .zip(records)
-        .map(|(image, record)| Described::new(image, record))
+        .map(|(image, record)| ImageDescription::new(image, record))
         .collect::<Result<_>>()?;
     let text = match matches.get_one::<String>("output").map(String::as_str) {
         Some("json") => {

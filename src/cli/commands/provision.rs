@@ -14,7 +14,7 @@ use anyhow::{anyhow, bail, Context, Result};
 use clap::{ArgMatches, Command};
 use qcow2_overlay::{
     chain, check_target, directory_of, remove_unfinished, Conversion, Error, Format, FreshDisk,
-    ImageInfo, Source,
+    ImageInfo,
 };
 use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempDir;
@@ -75,7 +75,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let Some(backing) = Backing::of(matches, "-b", &mut list)? else {
         return Err(usage("give a backing file: -b NAME"));
     };
-    let size = either(size_of(matches)?, list.size, "SIZE and -o size")?;
+    let size = either(size_of(matches)?, list.size, ["SIZE", "-o size"])?;
     let mut command = command_of(matches);
     if file.as_os_str() == "-" {
         return Err(usage(
@@ -87,12 +87,17 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     check_target(file, existing).map_err(|error| cannot_write(file, error))?;
     let open_base = || backing.open(file, matches.get_flag("standalone"));
     let base = open_base()?;
-    let options = list.options(size_over(&backing.name, &base[0], size)?);
+    let mut options = list.options();
+    if let Some(size) = size {
+        options = options.virtual_size(size);
+    }
+    let disk_size = size_over(&backing.name, &base[0], size)?;
+    let disk_options = options.clone().virtual_size(disk_size);
 
     // Signals are caught from now on, so that none leaves a directory behind.
     let mut waiter = Waiter::new().context("signals")?;
     let about = format!("backing file {:?}", base[0].path);
-    let fresh = FreshDisk::backed_by(&base, options.clone()).with_context(|| about.clone())?;
+    let fresh = FreshDisk::backed_by(&base, disk_options).with_context(|| about.clone())?;
     // Not earlier: it could not be removed if no file can be opened.
     let directory = directory_beside(file)?;
     let disk = write_disk(directory.path(), DISK, &about, fresh)?;
@@ -113,11 +118,6 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
              disk, before COMMAND ends"
         );
     }
-    let options = options.backing(backing.name.as_bytes(), Some(base[0].format));
-    let conversion = Conversion {
-        size,
-        ..Conversion::to_qcow2(options)
-    };
     // Called for the last time just before FILE gets its name.
     let waiter = Mutex::new(waiter);
     let end_if_told = |_| {
@@ -128,8 +128,13 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             let _ = emulate_default_handler(signal);
         }
     };
-    let converted = conversion
-        .write_file(file, existing, Source::Images(images), &base, &end_if_told)
+    // Without SIZE the image is as large as COMMAND has made the disk.
+    let options = options.backing(backing.name.as_bytes(), Some(base[0].format));
+    let converted = Conversion::to_qcow2(options)
+        .base(&base)
+        .existing(existing)
+        .progress(&end_if_told)
+        .write_file(&images, file)
         .map_err(|error| cannot_write(file, error))?;
     say_written(matches, file, &describe_converted(&converted));
     Ok(())
@@ -179,7 +184,7 @@ fn about_the_disk(error: io::Error) -> anyhow::Error {
 /// Checks that the images of a chain have not changed.
 fn check_same(before: &[ImageInfo], after: &[ImageInfo]) -> Result<()> {
     for (before, after) in before.iter().zip(after) {
-        if before.stamp() != after.stamp() {
+        if before.file_state() != after.file_state() {
             bail!(
                 "{:?} was changed while COMMAND ran, so what COMMAND wrote may not match it",
                 before.path

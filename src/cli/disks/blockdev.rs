@@ -6,13 +6,18 @@ use anyhow::{bail, Context, Result};
 use qcow2_overlay::{Format, Header, ImageInfo, Version};
 use serde_json::{json, Value};
 
-/// Returns the value for the writable disk at `path`, which is backed by `beneath`, the nearest
+/// Returns the value for the writable disk at `path`, which is backed by `backing_chain`, the nearest
 /// first. It gives every driver and every file, so QEMU probes no format and follows no name
 /// stored in an image.
-pub fn blockdev(name: &str, path: &Path, version: Version, beneath: &[ImageInfo]) -> Result<Value> {
+pub fn blockdev(
+    name: &str,
+    path: &Path,
+    version: Version,
+    backing_chain: &[ImageInfo],
+) -> Result<Value> {
     // Without "backing" QEMU would follow the stored name; null means none.
     let mut backing = Value::Null;
-    for image in beneath.iter().rev() {
+    for image in backing_chain.iter().rev() {
         backing = read_only(image, backing)?;
     }
     let mut node = json!({

@@ -12,19 +12,19 @@ use crate::cli::failure::usage;
 use crate::cli::messages;
 
 /// A disk to write.
-pub struct Request {
+pub struct DiskArgument {
     pub name: String,
     pub overlay: PathBuf,
 }
 
-impl Request {
+impl DiskArgument {
     /// Parses `NAME=OVERLAY`.
     pub fn parse(text: &OsStr) -> Result<Self> {
         let bytes = text.as_bytes();
         let Some(end) = bytes.iter().position(|&byte| byte == b'=') else {
             return Err(usage(format!("--disk {text:?}: write it as NAME=OVERLAY")));
         };
-        Ok(Request {
+        Ok(DiskArgument {
             name: String::from_utf8_lossy(&bytes[..end]).into_owned(),
             overlay: PathBuf::from(OsStr::from_bytes(&bytes[end + 1..])),
         })
@@ -33,8 +33,8 @@ impl Request {
 
 /// Checks that each name is valid for an environment variable and for a QEMU block node
 /// (`util/id.c`, `id_wellformed`; at most 31 bytes), and that no two variables clash.
-pub fn check_names(disks: &[Request]) -> Result<()> {
-    for (index, Request { name, .. }) in disks.iter().enumerate() {
+pub fn check_names(disks: &[DiskArgument]) -> Result<()> {
+    for (index, DiskArgument { name, .. }) in disks.iter().enumerate() {
         let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         let bytes = name.as_bytes();
@@ -73,10 +73,10 @@ pub struct Disk {
     /// The value for QEMU's `-blockdev`.
     pub blockdev: String,
     /// The images that back it, as in [`FreshDisk`].
-    pub beneath: Vec<ImageInfo>,
+    pub backing_chain: Vec<ImageInfo>,
 }
 
-impl Request {
+impl DiskArgument {
     /// Reads the overlay.
     pub fn read(&self) -> Result<FreshDisk> {
         FreshDisk::like(&self.overlay).with_context(|| self.about())
@@ -95,12 +95,12 @@ pub fn write_disk(directory: &Path, name: &str, about: &str, fresh: FreshDisk) -
     let layout = Layout::new(&fresh.options).with_context(about)?;
     let path = directory.join(format!("{name}.qcow2"));
     let version = layout.header().version;
-    let blockdev = blockdev(name, &path, version, &fresh.beneath).with_context(about)?;
+    let blockdev = blockdev(name, &path, version, &fresh.backing_chain).with_context(about)?;
     messages::write(&path, &layout, Existing::Keep)?;
     Ok(Disk {
         name: name.to_owned(),
         path,
         blockdev: blockdev.to_string(),
-        beneath: fresh.beneath,
+        backing_chain: fresh.backing_chain,
     })
 }

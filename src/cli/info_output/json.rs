@@ -1,12 +1,12 @@
 //! `qcow2-overlay info --output json`
 
-use qcow2_overlay::{Header, Record, Snapshot, SECTOR};
+use qcow2_overlay::{BackingState, Header, Snapshot, SECTOR};
 use serde_json::{json, Map, Value};
 
-use crate::cli::info_output::described::{full_backing_name, lossy, Described};
-use crate::cli::info_output::details::{details, Detail, Details};
+use crate::cli::info_output::description::{full_backing_name, lossy, ImageDescription};
+use crate::cli::info_output::format_specific::{details, Detail, Details};
 
-pub fn to_json(described: &Described) -> Value {
+pub fn to_json(described: &ImageDescription) -> Value {
     let image = &described.image;
     let path = image.path.to_string_lossy();
     let file_size = image.file_length.next_multiple_of(SECTOR);
@@ -55,14 +55,14 @@ pub fn to_json(described: &Described) -> Value {
 }
 
 /// Returns the value of `backing-record`, the one key that `qemu-img` does not have.
-fn record(record: &Record) -> Option<Value> {
+fn record(record: &BackingState) -> Option<Value> {
     match record {
-        Record::Missing => None,
-        Record::Unchanged => Some(json!({"state": "unchanged"})),
-        Record::Changed(change) => {
+        BackingState::NotRecorded => None,
+        BackingState::Unchanged => Some(json!({"state": "unchanged"})),
+        BackingState::Changed(change) => {
             Some(json!({"state": "changed", "filename": change.path.to_string_lossy()}))
         }
-        Record::Unreadable(error) => {
+        BackingState::Unreadable(error) => {
             Some(json!({"state": "unknown", "problem": error.to_string()}))
         }
     }

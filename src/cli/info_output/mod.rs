@@ -1,6 +1,6 @@
 //! What `info` prints.
 
-pub mod described;
-pub mod details;
+pub mod description;
+pub mod format_specific;
 pub mod json;
 pub mod text;

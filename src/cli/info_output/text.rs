@@ -1,11 +1,11 @@
 //! `qcow2-overlay info --output human`
 
-use qcow2_overlay::{human_size, Header, Record, Snapshot, SECTOR};
+use qcow2_overlay::{human_size, BackingState, Header, Snapshot, SECTOR};
 
-use crate::cli::info_output::described::{full_backing_name, lossy, Described};
-use crate::cli::info_output::details::{details, Detail};
+use crate::cli::info_output::description::{full_backing_name, lossy, ImageDescription};
+use crate::cli::info_output::format_specific::{details, Detail};
 
-pub fn to_text(described: &Described) -> String {
+pub fn to_text(described: &ImageDescription) -> String {
     let image = &described.image;
     let bytes = |size: u64| format!("{} ({size} bytes)", human_size(size));
     let path = image.path.display();
@@ -26,9 +26,10 @@ pub fn to_text(described: &Described) -> String {
         }
         if let Some(name) = &header.backing_name {
             let (name, full) = (lossy(name), full_backing_name(image));
-            lines.push(match name == full {
-                true => format!("backing file: {name}"),
-                false => format!("backing file: {name} (actual path: {full})"),
+            lines.push(if name == full {
+                format!("backing file: {name}")
+            } else {
+                format!("backing file: {name} (actual path: {full})")
             });
             if let Some(format) = header.backing_format() {
                 lines.push(format!("backing file format: {}", lossy(format)));
@@ -60,15 +61,15 @@ pub fn to_text(described: &Described) -> String {
 }
 
 /// Returns a warning if the backing chain does not match the record in the image, or may not.
-fn warning(record: &Record) -> Option<String> {
+fn warning(record: &BackingState) -> Option<String> {
     match record {
-        Record::Missing | Record::Unchanged => None,
-        Record::Changed(change) => Some(format!(
+        BackingState::NotRecorded | BackingState::Unchanged => None,
+        BackingState::Changed(change) => Some(format!(
             "warning: {:?} has changed since this image was written ({change}), so this disk \
              may not match it",
             change.path
         )),
-        Record::Unreadable(error) => Some(format!("warning: {error}")),
+        BackingState::Unreadable(error) => Some(format!("warning: {error}")),
     }
 }
 

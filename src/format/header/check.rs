@@ -106,11 +106,12 @@ pub(crate) fn check_extensions(header: &Header) -> Result<(), Error> {
             _ => {}
         }
     }
-    match is_luks && !has_luks_header {
-        true => corrupt(
+    if is_luks && !has_luks_header {
+        corrupt(
             "crypt_method without an encryption header",
             header.encryption,
-        ),
-        false => Ok(()),
+        )
+    } else {
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::format::error::{corrupt, Error};
-use crate::format::header::base_record::{self, Stamp};
+use crate::format::header::file_state::{self, FileState};
 use crate::format::image_format::Format;
 
 /// Length of an entry in the table of feature names, in bytes.
@@ -30,9 +30,9 @@ impl Extension {
     pub const DATA_FILE: u32 = 0x4441_5441;
     /// Where the LUKS header is.
     pub const CRYPTO_HEADER: u32 = 0x0537_BE77;
-    /// Our own, `RQ2B` in ASCII: the record of the backing files. [`Stamp`] documents its
+    /// Our own, `RQ2B` in ASCII: the record of the backing files. [`FileState`] documents its
     /// bytes.
-    pub const BASE_STAMPS: u32 = 0x5251_3242;
+    pub const BACKING_FILE_STATES: u32 = 0x5251_3242;
 
     pub(crate) fn backing_format(format: Format) -> Self {
         let data = format.name().as_bytes().to_vec();
@@ -42,10 +42,10 @@ impl Extension {
         }
     }
 
-    pub(crate) fn base_stamps(stamps: &[Stamp]) -> Self {
+    pub(crate) fn base_stamps(states: &[FileState]) -> Self {
         Extension {
-            kind: Self::BASE_STAMPS,
-            data: base_record::encode(stamps),
+            kind: Self::BACKING_FILE_STATES,
+            data: file_state::encode(states),
         }
     }
 
@@ -117,8 +117,9 @@ pub(crate) fn parse(mut area: &[u8], is_whole: bool) -> Result<Vec<Extension>, E
         let next = 8 + data.len().next_multiple_of(8);
         area = area.get(next..).unwrap_or_default();
     }
-    match area.is_empty() || !is_whole {
-        true => Ok(extensions),
-        false => corrupt("space for a header extension", area.len() as u64),
+    if area.is_empty() || !is_whole {
+        Ok(extensions)
+    } else {
+        corrupt("space for a header extension", area.len() as u64)
     }
 }

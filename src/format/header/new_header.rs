@@ -23,14 +23,15 @@ pub(crate) fn new_header(options: &Options) -> Result<Header, Error> {
     check_combination(options)?;
     let cluster_size = options.cluster_size;
     let limit = max_virtual_size(cluster_size, options.extended_l2);
-    if options.virtual_size > limit {
+    let size = options.virtual_size.unwrap_or_default();
+    if size > limit {
         return Err(Error::SizeTooLarge {
-            size: options.virtual_size,
+            size,
             limit,
             fitting_cluster_size: fitting_cluster_size(options),
         });
     }
-    let virtual_size = options.virtual_size.next_multiple_of(SECTOR);
+    let virtual_size = size.next_multiple_of(SECTOR);
     let bytes_per_l2 = bytes_mapped_by_l2_table(cluster_size, options.extended_l2);
     let mut header = Header {
         version: options.version,
@@ -121,11 +122,11 @@ fn add_names(header: &mut Header, options: &Options) -> Result<(), Error> {
             return Err(Error::BackingNameIsProtocol(backing.name.clone()));
         }
         header.backing_name = Some(backing.name.clone());
-        if !options.stamps.is_empty() {
+        if !options.states.is_empty() {
             // Last, where QEMU puts extensions that it does not know.
             header
                 .extensions
-                .push(Extension::base_stamps(&options.stamps));
+                .push(Extension::base_stamps(&options.states));
             if header.encode().len() as u64 > options.cluster_size {
                 header.extensions.pop();
             }
@@ -141,7 +142,8 @@ pub(crate) fn max_virtual_size(cluster_size: u64, extended_l2: bool) -> u64 {
 
 /// Returns the smallest cluster size with which the L1 table can map the disk, if there is one.
 fn fitting_cluster_size(options: &Options) -> Option<u64> {
+    let wanted = options.virtual_size.unwrap_or_default();
     (MIN_CLUSTER_SIZE.trailing_zeros()..=MAX_CLUSTER_SIZE.trailing_zeros())
         .map(|bits| 1 << bits)
-        .find(|&size| max_virtual_size(size, options.extended_l2) >= options.virtual_size)
+        .find(|&size| max_virtual_size(size, options.extended_l2) >= wanted)
 }

@@ -23,7 +23,7 @@ const SUBCLUSTERS: u32 = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In the backing file; zeros if there is none.
-    Beneath,
+    Unallocated,
     /// Nowhere: it reads as zeros.
     Zero,
     /// At this offset in the file.
@@ -74,24 +74,25 @@ impl Mapping {
 
     /// Returns the size of an L2 entry in bytes.
     pub fn entry_size(&self) -> u64 {
-        match self.is_extended {
-            true => 16,
-            false => 8,
+        if self.is_extended {
+            16
+        } else {
+            8
         }
     }
 
-    /// Returns the number of units in a cluster, the parts that can be in different places:
-    /// 32 or 1.
-    pub fn units(&self) -> u32 {
-        match self.is_extended {
-            true => SUBCLUSTERS,
-            false => 1,
+    /// Returns the number of subclusters in a cluster: 32 with extended L2 entries, else 1.
+    pub fn subclusters(&self) -> u32 {
+        if self.is_extended {
+            SUBCLUSTERS
+        } else {
+            1
         }
     }
 
-    /// Returns the size of a unit, a cluster or a subcluster, in bytes.
-    pub fn unit_size(&self) -> u64 {
-        self.cluster_size() / u64::from(self.units())
+    /// Returns the size of a subcluster in bytes.
+    pub fn subcluster_size(&self) -> u64 {
+        self.cluster_size() / u64::from(self.subclusters())
     }
 
     /// Returns the offset of the L2 table that an L1 `entry` of 8 bytes refers to, if any.
@@ -133,7 +134,7 @@ impl Mapping {
                 Version::V3 => Ok(Cluster::Whole(Place::Zero)),
             };
         }
-        Ok(Cluster::Whole(host.map_or(Place::Beneath, Place::At)))
+        Ok(Cluster::Whole(host.map_or(Place::Unallocated, Place::At)))
     }
 
     fn compressed(&self, entry: u64) -> Compressed {
@@ -160,8 +161,8 @@ pub(crate) enum Cluster {
 }
 
 impl Cluster {
-    /// Returns the place of unit `index`, of `unit_size` bytes.
-    pub fn unit(&self, index: u32, unit_size: u64) -> Place {
+    /// Returns the place of subcluster `index`, of `size` bytes.
+    pub fn subcluster(&self, index: u32, size: u64) -> Place {
         match *self {
             Cluster::Whole(place) => place,
             Cluster::Parted {
@@ -170,8 +171,8 @@ impl Cluster {
                 allocated,
             } => match 1 << index {
                 bit if zeros & bit != 0 => Place::Zero,
-                bit if allocated & bit != 0 => Place::At(host + u64::from(index) * unit_size),
-                _ => Place::Beneath,
+                bit if allocated & bit != 0 => Place::At(host + u64::from(index) * size),
+                _ => Place::Unallocated,
             },
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use qcow2_overlay::{chain, Conversion, Existing, Format, Options, Source};
+use qcow2_overlay::{chain, Conversion, Existing, Format, Options};
 
 use crate::common::Dir;
 use crate::convert::data;
@@ -33,9 +33,8 @@ fn convert_during(
     name: &str,
     change: impl Fn(&File) -> io::Result<()> + Sync,
 ) -> String {
-    let options = Options::new(0).backing("other.raw", Some(Format::Raw));
-    let conversion = Conversion::to_qcow2(options);
-    let source = Source::Images(chain(&dir.path("top.qcow2"), None).expect("a chain"));
+    let options = Options::default().backing("other.raw", Some(Format::Raw));
+    let source = chain(&dir.path("top.qcow2"), None).expect("a chain");
     let base = chain(&dir.path("other.raw"), None).expect("a chain");
     let is_changed = AtomicBool::new(false);
     let progress = |done| {
@@ -45,8 +44,11 @@ fn convert_during(
             file.and_then(|file| change(&file)).expect("a change");
         }
     };
-    let path = dir.path("result.qcow2");
-    let result = conversion.write_file(&path, Existing::Replace, source, &base, &progress);
+    let result = Conversion::to_qcow2(options)
+        .base(&base)
+        .existing(Existing::Replace)
+        .progress(&progress)
+        .write_file(&source, &dir.path("result.qcow2"));
     assert!(is_changed.into_inner());
     let error = result.expect_err("an error").to_string();
     error.replace(dir.path("").to_str().expect("UTF-8"), "")
@@ -108,11 +110,8 @@ fn refuses_a_base_that_was_replaced() {
     let dir = images();
     let images = chain(&dir.path("top.qcow2"), None).expect("a chain");
     fs::rename(dir.path("other.raw"), dir.path("base.raw")).expect("rename");
-    let conversion = Conversion::to_raw();
-    let path = dir.path("result.raw");
-    let source = Source::Images(images);
-    let error = conversion
-        .write_file(&path, Existing::Keep, source, &[], &|_| ())
+    let error = Conversion::to_raw(None)
+        .write_file(&images, &dir.path("result.raw"))
         .expect_err("an error");
     let name = format!("{:?}", dir.path("base.raw"));
     assert_eq!(

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::Stdio;
 
-use qcow2_overlay::{chain, Content, Conversion, DiskReader, Existing, Source};
+use qcow2_overlay::{chain, Content, Conversion, DiskReader};
 
 use crate::common::{tool, Dir, Run};
 
@@ -161,14 +161,12 @@ fn a_panic_of_the_caller_ends_all_threads() {
     let dir = Dir::new();
     dir.write("disk.raw", &data(4 << 20));
     for threads in 1..=4 {
-        let conversion = Conversion {
-            threads,
-            ..Conversion::to_raw()
-        };
-        let source = Source::Images(chain(&dir.path("disk.raw"), None).expect("a chain"));
+        let source = chain(&dir.path("disk.raw"), None).expect("a chain");
         let progress = |done| assert!(done < 2 << 20, "a panic that the test wants");
-        let path = dir.path("result");
-        let run = || conversion.write_file(&path, Existing::Keep, source, &[], &progress);
+        let conversion = Conversion::to_raw(None)
+            .threads(threads)
+            .progress(&progress);
+        let run = || conversion.write_file(&source, &dir.path("result"));
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
         assert!(result.is_err());
         assert_eq!(dir.names(), ["disk.raw"]);
@@ -202,15 +200,15 @@ fn an_overlay_holds_only_what_differs() {
         image: 0,
         offset: Some(2 << 16),
     };
-    let beneath = Content::Beneath;
+    let unallocated = Content::Unallocated;
     assert_eq!(
         found,
         [
-            (0, beneath),
+            (0, unallocated),
             (1, data),
-            (2, beneath),
+            (2, unallocated),
             (16, Content::Zero),
-            (18, beneath)
+            (18, unallocated)
         ]
     );
 }

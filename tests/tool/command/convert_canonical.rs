@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use qcow2_overlay::{chain, Conversion, Existing, Format, OptionList, Source};
+use qcow2_overlay::{chain, Conversion, Existing, Format, OptionList};
 
 use crate::common::{tool, Dir, Run};
 use crate::convert::{data, disk};
@@ -70,24 +70,24 @@ fn the_number_of_threads_does_not_change_the_bytes() {
         for base in [false, true] {
             let mut list = OptionList::default();
             list.add(options.as_bytes()).expect("options");
-            let options = match base {
-                true => list.options(0).backing("base.raw", Some(Format::Raw)),
-                false => list.options(0),
+            let options = if base {
+                list.options().backing("base.raw", Some(Format::Raw))
+            } else {
+                list.options()
             };
-            let base = match base {
-                true => chain(&dir.path("base.raw"), None).expect("a chain"),
-                false => Vec::new(),
+            let base = if base {
+                chain(&dir.path("base.raw"), None).expect("a chain")
+            } else {
+                Vec::new()
             };
             let mut results = Vec::new();
             for threads in [1, 2, 3, 4] {
-                let conversion = Conversion {
-                    threads,
-                    ..Conversion::to_qcow2(options.clone())
-                };
-                let source = Source::Images(chain(&dir.path("disk.raw"), None).expect("a chain"));
-                let path = dir.path("result");
-                conversion
-                    .write_file(&path, Existing::Replace, source, &base, &|_| ())
+                let source = chain(&dir.path("disk.raw"), None).expect("a chain");
+                Conversion::to_qcow2(options.clone())
+                    .base(&base)
+                    .existing(Existing::Replace)
+                    .threads(threads)
+                    .write_file(&source, &dir.path("result"))
                     .expect("a conversion");
                 results.push(dir.read("result"));
             }

@@ -181,14 +181,14 @@ fn refuses_options_that_exclude_each_other() {
     refused(&dir, "-O raw -B disk.raw top.qcow2 x", 2, raw);
     refused(&dir, "-O raw -o backing_file=disk.raw top.qcow2 x", 2, raw);
     refused(&dir, "-O raw -o cluster_size=4K top.qcow2 x", 2, raw);
-    let base = "-F and --probe need a backing file: -B NAME";
+    let base = "-F and --probe require a backing file: -B NAME";
     refused(&dir, "-F raw disk.raw x", 2, base);
     refused(&dir, "--probe disk.raw disk.raw x", 2, base);
     refused(
         &dir,
         "-B disk.raw -o backing_file=large.raw disk.raw x",
         2,
-        "-B and -o backing_file say the same: give one of them",
+        "give -B or -o backing_file, not both",
     );
     refused(
         &dir,

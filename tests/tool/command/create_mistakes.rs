@@ -87,12 +87,12 @@ fn refuses_an_unknown_option_or_value() {
         "-o \"refcount_bits\": \"a\" is not a number",
     );
     create_fails("-o size=1G,size=1G x", 2, "-o \"size\": it is given twice");
-    let both = "SIZE and -o size say the same: give one of them";
+    let both = "give SIZE or -o size, not both";
     create_fails("-o size=1G x 1G", 2, both);
     create_fails(
         "-b a -o backing_file=b x 1G",
         2,
-        "-b and -o backing_file say the same: give one of them",
+        "give -b or -o backing_file, not both",
     );
     let formats = "unknown format \"vmdk\": it is raw or qcow2";
     create_fails(
@@ -135,12 +135,12 @@ fn refuses_options_that_exclude_each_other() {
         1,
         "extended_l2=on needs a cluster_size of at least 16K",
     );
-    let needs = "-F, -u, --probe, --standalone and --no-backing-format need a backing file: \
-                 -b NAME";
+    let needs = "-F and --probe require a backing file: -b NAME";
     create_fails("-F raw x 1G", 2, needs);
+    create_fails("--probe a x 1G", 2, needs);
+    let needs = "-u, --standalone and --no-backing-format require a backing file: -b NAME";
     create_fails("-u x 1G", 2, needs);
     create_fails("--standalone x 1G", 2, needs);
-    create_fails("--probe a x 1G", 2, needs);
     create_fails("--no-backing-format x 1G", 2, needs);
     for (option, shown) in [
         ("--probe a", "--probe <PATH>"),
@@ -152,15 +152,11 @@ fn refuses_options_that_exclude_each_other() {
             &format!("the argument '-u' cannot be used with '{shown}'; --help shows the usage"),
         );
     }
-    create_fails(
-        "-u -b a -F raw x",
-        2,
-        "-u leaves the backing file unopened: give SIZE",
-    );
+    create_fails("-u -b a -F raw x", 2, "-u requires SIZE");
     create_fails(
         "-u -b a x 1G",
         2,
-        "-u leaves the backing file unopened: give its format, -F raw or qcow2",
+        "-u requires the format of the backing file: -F raw or qcow2",
     );
 }
 

@@ -104,9 +104,10 @@ fn streams_arguments_directory_and_status_pass_through() {
     let mut arguments = shell(script).to_vec();
     arguments.extend(["arg zero", "one  and 'more'", "--disk", "--", ""]);
     for bazel in [false, true] {
-        let mut command = match bazel {
-            true => in_bazel(&dir, &arguments),
-            false => by_hand(&dir, &arguments),
+        let mut command = if bazel {
+            in_bazel(&dir, &arguments)
+        } else {
+            by_hand(&dir, &arguments)
         };
         dir.write("input", b"from stdin\n");
         let input = fs::File::open(dir.path("input")).expect("open");
@@ -126,9 +127,10 @@ fn streams_arguments_directory_and_status_pass_through() {
 fn in_bazel_the_tool_becomes_the_command() {
     let dir = overlay();
     for bazel in [true, false] {
-        let mut command = match bazel {
-            true => in_bazel(&dir, &shell("echo $$")),
-            false => by_hand(&dir, &shell("echo $$")),
+        let mut command = if bazel {
+            in_bazel(&dir, &shell("echo $$"))
+        } else {
+            by_hand(&dir, &shell("echo $$"))
         };
         let child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let pid = child.id();
@@ -253,9 +255,10 @@ fn a_command_that_cannot_be_run_is_an_error() {
             ("./node.img", 126, "Permission denied (os error 13)"),
         ] {
             let arguments = ["exec", "--disk", "A=node.qcow2", "--", name];
-            let mut command = match bazel {
-                true => in_bazel(&dir, &arguments),
-                false => by_hand(&dir, &arguments),
+            let mut command = if bazel {
+                in_bazel(&dir, &arguments)
+            } else {
+                by_hand(&dir, &arguments)
             };
             Run::of(&mut command).fails(status, &format!("cannot run {name:?}: {problem}"));
             assert_eq!(left(&dir), 0);

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-use qcow2_overlay::{chain, Record};
+use qcow2_overlay::{chain, BackingState};
 
 use crate::common::{overlay, Dir, Run};
 use crate::exec::{by_hand, in_bazel, left};
@@ -48,13 +48,13 @@ fn kept(dir: &Dir, name: &str) {
         let images = chain(&dir.path(&format!("outputs/{name}/{disk}.qcow2")), None);
         let images = images.expect("a disk");
         assert_eq!(images.len(), 2);
-        assert_eq!(Record::of(&images), Record::Unchanged);
+        assert_eq!(BackingState::of(&images), BackingState::Unchanged);
     }
     let note = fs::read_to_string(dir.path(&format!("outputs/{name}/README.txt"))).expect("a note");
     let base = fs::canonicalize(dir.path("node.img")).expect("a path");
     let mut stat = dir.command("stat");
-    let stamp = Run::of(stat.args(["-c", "%s %.9Y", "node.img"])).ok();
-    let line = format!("\nB.qcow2\n  on raw {}, {stamp}", base.display());
+    let state = Run::of(stat.args(["-c", "%s %.9Y", "node.img"])).ok();
+    let line = format!("\nB.qcow2\n  on raw {}, {state}", base.display());
     assert!(note.contains(&line), "{note}");
     assert!(note.contains("\nTo look into a disk"), "{note}");
 }

@@ -22,9 +22,10 @@ fn not_kept(script: &str, message: &str) {
         if force {
             dir.write("top.qcow2", b"precious");
         }
-        let arguments = match force {
-            true => "--force -b base.raw top.qcow2",
-            false => "-b base.raw top.qcow2",
+        let arguments = if force {
+            "--force -b base.raw top.qcow2"
+        } else {
+            "-b base.raw top.qcow2"
         };
         let here = fs::canonicalize(dir.path("")).expect("a path");
         let run = provision(&dir, arguments, script);
@@ -51,7 +52,7 @@ fn refuses_invalid_arguments() {
         &dir,
         2,
         "-F raw top.qcow2",
-        "-F and --probe need a backing file: -b NAME",
+        "-F and --probe require a backing file: -b NAME",
     );
     refused(
         &dir,
@@ -63,7 +64,7 @@ fn refuses_invalid_arguments() {
         &dir,
         2,
         "-b base.raw -o size=8M top.qcow2 8M",
-        "SIZE and -o size say the same: give one of them",
+        "give SIZE or -o size, not both",
     );
     refused(
         &dir,

@@ -81,9 +81,10 @@ fn the_tool_ends_by_the_signal_that_ended_the_command() {
         for bazel in [false, true] {
             let dir = overlay();
             let script = format!("kill -{signal} $$");
-            let mut command = match bazel {
-                true => in_bazel(&dir, &shell(&script)),
-                false => by_hand(&dir, &shell(&script)),
+            let mut command = if bazel {
+                in_bazel(&dir, &shell(&script))
+            } else {
+                by_hand(&dir, &shell(&script))
             };
             let status = command.status().expect("it runs");
             assert_eq!(status.signal(), Some(number), "{bazel}");

@@ -4,7 +4,7 @@
 use std::fs::{self, FileTimes};
 use std::time::{Duration, SystemTime};
 
-use qcow2_overlay::{chain, Extension, Record};
+use qcow2_overlay::{chain, BackingState, Extension};
 
 use crate::common::{Dir, Run};
 use crate::convert::data;
@@ -47,18 +47,21 @@ fn the_record_has_a_stamp_for_each_backing_file() {
     let dir = disk();
     let images = chain(&dir.path("disk.qcow2"), None).expect("a chain");
     let header = images[0].header.as_ref().expect("a header");
-    let stamps = header.stamps().expect("a record").expect("stamps");
-    assert_eq!(stamps.len(), 3);
-    for (stamp, name) in stamps.iter().zip(["v2.qcow2", "v1.qcow2", "node.img"]) {
+    let states = header
+        .backing_file_states()
+        .expect("a record")
+        .expect("states");
+    assert_eq!(states.len(), 3);
+    for (state, name) in states.iter().zip(["v2.qcow2", "v1.qcow2", "node.img"]) {
         let found = fs::metadata(dir.path(name)).expect("metadata");
-        assert_eq!(stamp.length, found.len());
+        assert_eq!(state.length, found.len());
         let since = SystemTime::UNIX_EPOCH;
         let since = found.modified().expect("a time").duration_since(since);
         let since = since.expect("after 1970");
-        assert_eq!(stamp.seconds as u64, since.as_secs());
-        assert_eq!(stamp.nanoseconds, since.subsec_nanos());
+        assert_eq!(state.seconds as u64, since.as_secs());
+        assert_eq!(state.nanoseconds, since.subsec_nanos());
     }
-    assert_eq!(Record::of(&images), Record::Unchanged);
+    assert_eq!(BackingState::of(&images), BackingState::Unchanged);
 }
 
 #[test]
@@ -66,8 +69,8 @@ fn create_writes_no_record() {
     let dir = disk();
     let images = chain(&dir.path("v2.qcow2"), None).expect("a chain");
     let header = images[0].header.as_ref().expect("a header");
-    assert_eq!(header.extension(Extension::BASE_STAMPS), None);
-    assert_eq!(Record::of(&images), Record::Missing);
+    assert_eq!(header.extension(Extension::BACKING_FILE_STATES), None);
+    assert_eq!(BackingState::of(&images), BackingState::NotRecorded);
     let json = dir.tool("info --output json v2.qcow2").ok();
     assert!(!json.contains("backing-record"));
 }

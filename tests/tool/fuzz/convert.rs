@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Mutex;
 
-use qcow2_overlay::{Conversion, Converted, DiskReader, Format, Header, Options, Version};
+use qcow2_overlay::{Conversion, DiskReader, Format, Header, NewImage, Options, Version};
 
 use crate::model::Image;
 use crate::recipe::{chain, Recipe};
@@ -26,7 +26,7 @@ const SIZES: [u64; 8] = [
 pub fn convert(bytes: &[u8]) {
     let mut recipe = Recipe(bytes);
     let kind = recipe.byte();
-    let mut conversion = conversion(&mut recipe);
+    let (options, size) = options(&mut recipe);
     let most = SIZES[usize::from(kind % 8)];
     let (source, _) = chain(&mut recipe, most);
     let other;
@@ -46,17 +46,23 @@ pub fn convert(bytes: &[u8]) {
         return;
     };
     let below = below.as_ref();
-    if below.is_some() {
-        let backed = |options: Options| options.backing("base", Some(Format::Raw));
-        conversion.options = conversion.options.map(backed);
-        if conversion.options.is_none() {
-            return;
+    let conversion = match options.clone() {
+        None if below.is_some() => return,
+        None => Conversion::to_raw(size),
+        Some(mut options) => {
+            if let Some(size) = size {
+                options = options.virtual_size(size);
+            }
+            if below.is_some() {
+                options = options.backing("base", Some(Format::Raw));
+            }
+            Conversion::to_qcow2(options)
         }
-    }
+    };
 
     let (content, base_content) = (read_all(&disk), below.map_or(Ok(Vec::new()), read_all));
     let made = run(&conversion, 1, &disk, below);
-    let size = conversion.size.unwrap_or(disk.virtual_size());
+    let size = size.unwrap_or(disk.virtual_size());
     let size = size.next_multiple_of(512);
     let is_large_enough = size
         >= below
@@ -70,7 +76,7 @@ pub fn convert(bytes: &[u8]) {
     content.resize(size as usize, 0);
     assert_eq!(converted.virtual_size, size);
 
-    let again = match &conversion.options {
+    let again = match options {
         None => {
             assert!(image == content);
             None
@@ -112,29 +118,23 @@ fn run(
     threads: usize,
     disk: &DiskReader<Sparse>,
     base: Option<&DiskReader<Sparse>>,
-) -> io::Result<(Vec<u8>, Converted)> {
+) -> io::Result<(Vec<u8>, NewImage)> {
     let output = Mutex::new(Vec::new());
-    let conversion = Conversion {
-        threads,
-        ..conversion.clone()
-    };
+    let conversion = conversion.clone().threads(threads);
     let converted = conversion.write_to(&output, disk, base)?;
     Ok((output.into_inner().expect("no panic"), converted))
 }
 
-/// Returns a conversion with options that do not exclude each other.
-fn conversion(recipe: &mut Recipe) -> Conversion {
+/// Returns options of a qcow2 image that do not exclude each other, or none for a raw image, and
+/// a size.
+fn options(recipe: &mut Recipe) -> (Option<Options>, Option<u64>) {
     let (kind, more) = (recipe.byte(), recipe.byte());
-    let mut options = Options::new(0).cluster_size(512 << (kind % 8));
+    let mut options = Options::default().cluster_size(512 << (kind % 8));
     match kind / 8 % 4 {
         0 => options = options.version(Version::V2),
         1 if kind % 8 >= 5 => options = options.extended_l2(true),
         _ => options = options.refcount_bits(1 << (more % 7)),
     }
-    Conversion {
-        options: (kind < 224).then_some(options),
-        size: (more >= 128).then(|| u64::from(more - 128) << 12 | 1),
-        threads: 1,
-        ..Conversion::to_raw()
-    }
+    let size = (more >= 128).then(|| u64::from(more - 128) << 12 | 1);
+    ((kind < 224).then_some(options), size)
 }

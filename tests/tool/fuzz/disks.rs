@@ -59,7 +59,7 @@ pub fn streams() -> Vec<Vec<u8>> {
 pub fn images() -> Vec<Vec<u8>> {
     let mut images = vec![cluster()[..300].to_vec()];
     for version in [Version::V2, Version::V3] {
-        let options = Options::new(0).version(version).cluster_size(512);
+        let options = Options::default().version(version).cluster_size(512);
         images.push(converted(options.clone()));
         images.push(converted(options.backing("base", None)));
     }

@@ -15,7 +15,7 @@ pub struct Image<S> {
 /// Where the content of one byte of a disk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {
-    Beneath,
+    Unallocated,
     Zero,
     /// At this byte of the file.
     At(u64),
@@ -34,7 +34,7 @@ impl Truth {
     pub fn content(self, image: usize) -> Option<Content> {
         let data = |offset| Some(Content::Data { image, offset });
         match self {
-            Truth::Beneath => Some(Content::Beneath),
+            Truth::Unallocated => Some(Content::Unallocated),
             Truth::Zero => Some(Content::Zero),
             Truth::At(offset) => data(Some(offset)),
             Truth::Compressed { .. } => data(None),
@@ -56,9 +56,10 @@ impl<S: Storage> Image<S> {
     pub fn truth(&self, offset: u64) -> Truth {
         let length = self.storage.length();
         let Some(header) = &self.header else {
-            return match offset < length {
-                true => Truth::At(offset),
-                false => Truth::Zero,
+            return if offset < length {
+                Truth::At(offset)
+            } else {
+                Truth::Zero
             };
         };
         let cluster_size = header.cluster_size();
@@ -68,7 +69,7 @@ impl<S: Storage> Image<S> {
 
         let table = self.entry(header.l1_offset + cluster / entries * 8) & OFFSET;
         if table == 0 {
-            return Truth::Beneath;
+            return Truth::Unallocated;
         }
         let entry = table + cluster % entries * entry_size;
         if !table.is_multiple_of(cluster_size) || entry + entry_size > length {
@@ -97,7 +98,7 @@ impl<S: Storage> Image<S> {
                 () if is_corrupt => Truth::Corrupt,
                 () if is(subcluster + 32) => Truth::Zero,
                 () if is(subcluster) => Truth::At(host + in_cluster),
-                () => Truth::Beneath,
+                () => Truth::Unallocated,
             }
         } else if value & 1 == 1 {
             match header.version {
@@ -105,7 +106,7 @@ impl<S: Storage> Image<S> {
                 Version::V3 => Truth::Zero,
             }
         } else if host == 0 {
-            Truth::Beneath
+            Truth::Unallocated
         } else {
             Truth::At(host + in_cluster)
         };
@@ -116,9 +117,10 @@ impl<S: Storage> Image<S> {
             Truth::Compressed { offset, .. } => offset,
             other => return other,
         };
-        match start < length {
-            true => truth,
-            false => Truth::Corrupt,
+        if start < length {
+            truth
+        } else {
+            Truth::Corrupt
         }
     }
 
@@ -132,7 +134,7 @@ impl<S: Storage> Image<S> {
     /// Of compressed clusters only those that [`stored`] makes are known.
     fn read(&self, truth: Truth, buffer: &mut [u8], offset: u64) -> Option<()> {
         let at = match truth {
-            Truth::Beneath | Truth::Zero => {
+            Truth::Unallocated | Truth::Zero => {
                 buffer.fill(0);
                 return Some(());
             }
@@ -163,13 +165,14 @@ pub fn find<S: Storage>(images: &[Image<S>], offset: u64, depth: usize) -> (Trut
             return (Truth::Zero, index);
         }
         match image.truth(offset) {
-            Truth::Beneath => {}
+            Truth::Unallocated => {}
             truth => return (truth, index),
         }
     }
-    match depth < images.len() {
-        true => (Truth::Beneath, depth),
-        false => (Truth::Zero, depth),
+    if depth < images.len() {
+        (Truth::Unallocated, depth)
+    } else {
+        (Truth::Zero, depth)
     }
 }
 

@@ -11,7 +11,7 @@ pub fn header(bytes: &[u8]) {
         return;
     };
     let _ = header.check_file_length(bytes.len() as u64);
-    let _ = header.stamps();
+    let _ = header.backing_file_states();
     let written = header.encode();
     // An old header of 104 bytes grows by 8 bytes, and there may be no room for them.
     if written.len() as u64 <= header.cluster_size() {
@@ -43,7 +43,8 @@ pub fn options(list: &[u8]) {
     if options.add(list).is_err() {
         return;
     }
-    let mut request = options.options(options.size.unwrap_or(1 << 30));
+    let size = options.size.unwrap_or(1 << 30);
+    let mut request = options.options().virtual_size(size);
     if let Some(name) = &options.backing_file {
         request = request.backing(name.clone(), options.backing_format);
     }

@@ -24,9 +24,10 @@ pub fn reader(bytes: &[u8]) {
         storage: bytes.to_vec(),
         header: Header::read(&mut &bytes[..]).ok(),
     });
-    match base.is_empty() {
-        true => check(&images[..1], &[]),
-        false => check(&images, &[]),
+    if base.is_empty() {
+        check(&images[..1], &[])
+    } else {
+        check(&images, &[])
     }
 }
 

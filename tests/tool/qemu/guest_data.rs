@@ -13,8 +13,8 @@ use std::path::Path;
 
 use fastrand::Rng;
 use qcow2_overlay::{
-    chain, Content, Conversion, Converted, DiskReader, Existing, Format, ImageInfo, OptionList,
-    Options, Source,
+    chain, Content, Conversion, DiskReader, Existing, Format, ImageInfo, NewImage, OptionList,
+    Options,
 };
 use serde_json::Value;
 
@@ -43,15 +43,13 @@ fn try_convert(
     name: &str,
     from: &str,
     format: &str,
-) -> io::Result<Converted> {
-    let source = Source::Images(read_chain(guest, from, format));
-    let path = guest.dir.path(name);
-    conversion.write_file(&path, Existing::Replace, source, &[], &|_| ())
+) -> io::Result<NewImage> {
+    let source = read_chain(guest, from, format);
+    conversion.write_file(&source, &guest.dir.path(name))
 }
 
-/// Returns a conversion with random threads and random options that `size` allows, and the
-/// options as text.
-fn conversion(rng: &mut Rng, size: u64) -> (String, Conversion) {
+/// Returns random options that `size` allows, also as text.
+fn random_options(rng: &mut Rng, size: u64) -> (String, Options) {
     let text = loop {
         let (text, cluster_size) = options(rng);
         if size < 256 << 20 || cluster_size > 2048 {
@@ -60,11 +58,14 @@ fn conversion(rng: &mut Rng, size: u64) -> (String, Conversion) {
     };
     let mut list = OptionList::default();
     list.add(text.as_bytes()).expect("options");
-    let conversion = Conversion {
-        threads: rng.usize(1..=4),
-        ..Conversion::to_qcow2(list.options(0))
-    };
-    (text, conversion)
+    (text, list.options())
+}
+
+/// Returns a conversion that replaces what an earlier one has written.
+fn conversion<'a>(options: Options, threads: usize) -> Conversion<'a> {
+    Conversion::to_qcow2(options)
+        .threads(threads)
+        .existing(Existing::Replace)
 }
 
 /// Checks that an image of ours is clean, and that QEMU reads the same from it and the source.
@@ -143,7 +144,7 @@ fn check_extents(guest: &mut Guest, reader: &DiskReader) {
                     assert_eq!(entry["data"], false, "{at}");
                     assert_eq!(entry["zero"], true, "{at}");
                 }
-                Content::Beneath => panic!("nothing is beneath the whole chain, {at}"),
+                Content::Unallocated => panic!("nothing is beneath the whole chain, {at}"),
             }
             offset = end.min(offset + extent.length);
         }
@@ -168,9 +169,10 @@ fn copy(guest: &mut Guest, rng: &mut Rng, size: u64) -> &'static str {
         rng,
         &["", "-c", "-c -o compression_type=zstd", "-o extended_l2=on"],
     );
-    let cluster_size = match compression.contains("extended") {
-        true => cluster_size.max(16 << 10),
-        false => cluster_size,
+    let cluster_size = if compression.contains("extended") {
+        cluster_size.max(16 << 10)
+    } else {
+        cluster_size
     };
     let options = format!("{compression} -o cluster_size={cluster_size}");
     guest
@@ -190,26 +192,18 @@ fn check_overlay(
     let base_chain = read_chain(guest, base, base_format);
     let size = read_chain(guest, &top, format)[0].virtual_size;
     let least = base_chain[0].virtual_size;
-    let (text, conversion) = conversion(rng, size.max(least));
-    let options: Options = conversion.options.clone().expect("qcow2");
-    let conversion = Conversion {
-        options: Some(options.backing(base, Some(base_chain[0].format))),
-        size: (size < least).then_some(least),
-        ..conversion
-    };
+    let (text, options) = random_options(rng, size.max(least));
+    let mut options = options.backing(base, Some(base_chain[0].format));
+    if size < least {
+        options = options.virtual_size(least);
+    }
     let write = |name: &str, from: &str, format: &str, threads| {
-        let source = Source::Images(read_chain(guest, from, format));
-        let path = guest.dir.path(name);
-        let conversion = Conversion {
-            threads,
-            ..conversion.clone()
-        };
-        conversion
-            .write_file(&path, Existing::Replace, source, &base_chain, &|_| ())
-            .expect("a conversion");
+        let conversion = conversion(options.clone(), threads).base(&base_chain);
+        convert(guest, &conversion, name, from, format);
     };
-    write("overlay", &top, format, conversion.threads);
-    write("overlay-2", "copy", copy_format, 5 - conversion.threads);
+    let threads = rng.usize(1..=4);
+    write("overlay", &top, format, threads);
+    write("overlay-2", "copy", copy_format, 5 - threads);
     let what = format!("overlay of {base} with {text}");
     assert!(same_file(guest, "overlay", "overlay-2"), "{what}");
     check(guest, "overlay", &what);
@@ -238,8 +232,10 @@ fn round(rng: &mut Rng, counts: &mut Counts) {
     let reader = DiskReader::of(&images).expect("a disk");
     let size = reader.virtual_size();
     count(counts, "images");
-    let (text, conversion) = conversion(rng, size);
-    if let Err(error) = try_convert(&guest, &conversion, "ours", &top, format) {
+    let (text, options) = random_options(rng, size);
+    let threads = rng.usize(1..=4);
+    let ours = conversion(options.clone(), threads);
+    if let Err(error) = try_convert(&guest, &ours, "ours", &top, format) {
         // When QEMU shrinks an image with compressed clusters of 2 MiB it can damage the image.
         let theirs = guest.qemu_img(&format!("convert -f {format} -O qcow2 {top} copy"));
         assert_eq!(theirs.status, Some(1), "{error}");
@@ -252,7 +248,13 @@ fn round(rng: &mut Rng, counts: &mut Counts) {
         check_reader(&mut guest, rng, &reader);
         count(counts, "read");
         if rng.u32(..4) == 0 {
-            convert(&guest, &Conversion::to_raw(), "raw", &top, format);
+            convert(
+                &guest,
+                &Conversion::to_raw(None).existing(Existing::Replace),
+                "raw",
+                &top,
+                format,
+            );
             assert!(same_file(&guest, "raw", "flat"), "raw");
             count(counts, "converted to raw");
         }
@@ -263,12 +265,8 @@ fn round(rng: &mut Rng, counts: &mut Counts) {
     }
     if rng.bool() {
         let copy_format = copy(&mut guest, rng, size);
-        let threads = 5 - conversion.threads;
-        let conversion = Conversion {
-            threads,
-            ..conversion
-        };
-        convert(&guest, &conversion, "ours-2", "copy", copy_format);
+        let ours = conversion(options, 5 - threads);
+        convert(&guest, &ours, "ours-2", "copy", copy_format);
         assert!(same_file(&guest, "ours", "ours-2"), "{text}");
         count(counts, "converted from a copy");
         if guest.images.len() > 1 {

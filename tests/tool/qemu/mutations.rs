@@ -164,9 +164,10 @@ fn class(kind: &str, message: &str) -> String {
         .split(' ')
         .map(|word| {
             let is_number = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-            match is_number.starts_with(|c: char| c.is_ascii_digit()) {
-                true => "N",
-                false => word,
+            if is_number.starts_with(|c: char| c.is_ascii_digit()) {
+                "N"
+            } else {
+                word
             }
         })
         .collect();

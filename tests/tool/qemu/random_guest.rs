@@ -167,9 +167,10 @@ impl Guest {
         self.write(rng, name, format, 6);
         if rng.u32(..3) == 0 {
             let size = self.virtual_size(name, format);
-            let new = match rng.bool() {
-                true => size + rng.u64(1..=4096) * 512,
-                false => rng.u64(1..=size / 512) * 512,
+            let new = if rng.bool() {
+                size + rng.u64(1..=4096) * 512
+            } else {
+                rng.u64(1..=size / 512) * 512
             };
             self.qemu_img(&format!("resize -q -f {format} --shrink {name} {new}"));
         }
@@ -215,7 +216,7 @@ impl Guest {
         for _ in 0..rng.u32(..3) {
             self.live(rng, &name);
         }
-        // An overlay without data, smaller than its base, is refused: see `check_fit`.
+        // An overlay without data, smaller than its base, is refused: see `check_consistency`.
         let command = "write -q -P 1 0 1".to_owned();
         self.qemu_io(&name, "qcow2", "ignore", &[command]);
     }

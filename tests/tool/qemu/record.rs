@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use qcow2_overlay::{chain, Record, Stamp};
+use qcow2_overlay::{chain, BackingState, FileState};
 
 use crate::common::Dir;
 use crate::info::json_of;
@@ -36,22 +36,25 @@ const DISKS: [&str; 5] = [
     "lazy.qcow2",
 ];
 
-fn stamps(dir: &Dir, disk: &str) -> Vec<Stamp> {
+fn backing_file_states(dir: &Dir, disk: &str) -> Vec<FileState> {
     let images = chain(&dir.path(disk), None).expect("a chain");
     let header = images[0].header.as_ref().expect("a header");
-    header.stamps().expect("a record").expect("stamps")
+    header
+        .backing_file_states()
+        .expect("a record")
+        .expect("states")
 }
 
 #[test]
 fn qemu_keeps_the_record_whatever_it_does_to_the_disk() {
     let dir = clones();
     for disk in DISKS {
-        let before = stamps(&dir, disk);
+        let before = backing_file_states(&dir, disk);
         let unchanged = |what: &str| {
             let when = format!("{disk} after {what}");
-            assert_eq!(stamps(&dir, disk), before, "{when}");
+            assert_eq!(backing_file_states(&dir, disk), before, "{when}");
             let images = chain(&dir.path(disk), None).expect("a chain");
-            assert_eq!(Record::of(&images), Record::Unchanged, "{when}");
+            assert_eq!(BackingState::of(&images), BackingState::Unchanged, "{when}");
             dir.check(disk, &when);
         };
         unchanged("clone");

@@ -4,15 +4,15 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::format::error::Error;
-use crate::format::header::base_record::Stamp;
+use crate::format::header::file_state::FileState;
 use crate::image::image_info::ImageInfo;
 
 /// The result of comparing the record in a disk with the files that back it now;
-/// [`Stamp`](crate::Stamp) says what it can detect.
+/// [`FileState`](crate::FileState) says what it can detect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
+pub enum BackingState {
     /// The disk has no record, or no longer has a backing file.
-    Missing,
+    NotRecorded,
     /// Every backing file is the one that was recorded.
     Unchanged,
     /// A backing file, or their number, differs from the record.
@@ -27,13 +27,13 @@ pub struct Change {
     /// The path of the file that differs; of the last one if their number does.
     pub path: PathBuf,
     /// What was recorded of the file, and what it is now; none if the number differs.
-    pub stamps: Option<[Stamp; 2]>,
+    pub states: Option<[FileState; 2]>,
 }
 
 /// Says in a few words what differs.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.stamps {
+        match &self.states {
             None => write!(f, "the number of backing files is another one"),
             Some([old, new]) if old.length != new.length => {
                 write!(f, "its length was {} bytes, now {}", old.length, new.length)
@@ -45,30 +45,30 @@ impl fmt::Display for Change {
     }
 }
 
-impl Record {
+impl BackingState {
     /// Compares the record in the first image of `chain` with the others, which are
     /// its backing files, the nearest first.
     pub fn of(chain: &[ImageInfo]) -> Self {
-        let [disk, beneath @ ..] = chain else {
-            return Record::Missing;
+        let [disk, backing @ ..] = chain else {
+            return BackingState::NotRecorded;
         };
-        let (Some(header), Some(last)) = (&disk.header, beneath.last()) else {
-            return Record::Missing;
+        let (Some(header), Some(last)) = (&disk.header, backing.last()) else {
+            return BackingState::NotRecorded;
         };
-        let stamps = match header.stamps() {
-            Ok(Some(stamps)) => stamps,
-            Ok(None) => return Record::Missing,
-            Err(error) => return Record::Unreadable(error),
+        let states = match header.backing_file_states() {
+            Ok(Some(states)) => states,
+            Ok(None) => return BackingState::NotRecorded,
+            Err(error) => return BackingState::Unreadable(error),
         };
-        let mut pairs = beneath.iter().zip(&stamps);
-        let changed = |image: &ImageInfo, stamps| {
+        let mut pairs = backing.iter().zip(&states);
+        let changed = |image: &ImageInfo, states| {
             let path = image.path.clone();
-            Record::Changed(Change { path, stamps })
+            BackingState::Changed(Change { path, states })
         };
-        match pairs.find(|(image, stamp)| image.stamp() != **stamp) {
-            Some((image, stamp)) => changed(image, Some([*stamp, image.stamp()])),
-            None if stamps.len() != beneath.len() => changed(last, None),
-            None => Record::Unchanged,
+        match pairs.find(|(image, state)| image.file_state() != **state) {
+            Some((image, state)) => changed(image, Some([*state, image.file_state()])),
+            None if states.len() != backing.len() => changed(last, None),
+            None => BackingState::Unchanged,
         }
     }
 }

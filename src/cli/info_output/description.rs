@@ -1,22 +1,22 @@
 //! The data that `qcow2-overlay info` prints.
 
 use anyhow::{Context, Result};
-use qcow2_overlay::{Bitmap, ImageInfo, Record, Snapshot};
+use qcow2_overlay::{BackingState, Bitmap, ImageInfo, Snapshot};
 
 /// An image and what its header refers to.
-pub struct Described {
+pub struct ImageDescription {
     pub image: ImageInfo,
     pub snapshots: Vec<Snapshot>,
     pub bitmaps: Vec<Bitmap>,
     /// Whether the backing files are those that the image records.
-    pub record: Record,
+    pub record: BackingState,
 }
 
-impl Described {
+impl ImageDescription {
     /// Describes an image, and opens no other file.
-    pub fn new(image: ImageInfo, record: Record) -> Result<Self> {
+    pub fn new(image: ImageInfo, record: BackingState) -> Result<Self> {
         let about = || format!("{:?}", image.path);
-        Ok(Described {
+        Ok(ImageDescription {
             snapshots: image.snapshots().with_context(about)?,
             bitmaps: image.bitmaps().with_context(about)?,
             image,

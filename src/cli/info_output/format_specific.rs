@@ -2,7 +2,7 @@
 
 use qcow2_overlay::{Bitmap, Header, Version};
 
-use crate::cli::info_output::described::{lossy, Described};
+use crate::cli::info_output::description::{lossy, ImageDescription};
 
 /// A value to print, as text or JSON.
 pub enum Detail {
@@ -18,7 +18,7 @@ pub type Details = Vec<(&'static str, Detail)>;
 
 /// Returns the details of `image` in the order in which QEMU prints them. It is the order of a
 /// hash table (`qobject/qdict.c`), neither that of the schema nor alphabetical.
-pub fn details(image: &Described, header: &Header) -> Details {
+pub fn details(image: &ImageDescription, header: &Header) -> Details {
     let compression = match header.compression {
         0 => Detail::text("zlib"),
         _ => Detail::text("zstd"),

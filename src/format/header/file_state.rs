@@ -8,9 +8,9 @@ use crate::format::error::{corrupt, Error};
 
 /// The version of the record, its first field.
 const VERSION: u32 = 1;
-/// Offset of the first stamp, in bytes.
+/// Offset of the first state, in bytes.
 const START: usize = 4;
-/// Length of a stamp, in bytes.
+/// Length of a state, in bytes.
 const ENTRY: usize = 20;
 
 /// The length of a file and the time of its last modification. They tell cheaply whether
@@ -23,7 +23,7 @@ const ENTRY: usize = 20;
 /// written in another way does not (a partition, a mounted file system, a loop device's file).
 ///
 /// The record of a disk is the data of the header extension of type `0x52513242`,
-/// [`Extension::BASE_STAMPS`](crate::Extension::BASE_STAMPS). It has one entry for
+/// [`Extension::BACKING_FILE_STATES`](crate::Extension::BACKING_FILE_STATES). It has one entry for
 /// each image that backs the disk, the nearest first; all numbers are big endian:
 ///
 /// | bytes | |
@@ -36,7 +36,7 @@ const ENTRY: usize = 20;
 /// QEMU ignores an extension that it does not know, and keeps it (`block/qcow2.c`,
 /// `qcow2_read_extensions` and `qcow2_update_header`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub struct FileState {
     /// Length of the file in bytes.
     pub length: u64,
     /// Time of the last modification, in seconds since 1970.
@@ -45,7 +45,7 @@ pub struct Stamp {
     pub nanoseconds: u32,
 }
 
-impl Stamp {
+impl FileState {
     /// Returns the time as `stat -c %.9Y` prints it.
     pub(crate) fn time(&self) -> String {
         format!("{}.{:09}", self.seconds, self.nanoseconds)
@@ -53,27 +53,27 @@ impl Stamp {
 }
 
 /// Prints the length and the time, as `stat -c '%s %.9Y'` does.
-impl fmt::Display for Stamp {
+impl fmt::Display for FileState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.length, self.time())
     }
 }
 
 /// Returns the data of the header extension.
-pub(crate) fn encode(stamps: &[Stamp]) -> Vec<u8> {
-    let mut data = vec![0; START + stamps.len() * ENTRY];
+pub(crate) fn encode(states: &[FileState]) -> Vec<u8> {
+    let mut data = vec![0; START + states.len() * ENTRY];
     BE::write_u32(&mut data, VERSION);
-    for (entry, stamp) in data[START..].chunks_exact_mut(ENTRY).zip(stamps) {
-        BE::write_u64(entry, stamp.length);
-        BE::write_i64(&mut entry[8..], stamp.seconds);
-        BE::write_u32(&mut entry[16..], stamp.nanoseconds);
+    for (entry, state) in data[START..].chunks_exact_mut(ENTRY).zip(states) {
+        BE::write_u64(entry, state.length);
+        BE::write_i64(&mut entry[8..], state.seconds);
+        BE::write_u32(&mut entry[16..], state.nanoseconds);
     }
     data
 }
 
 /// Reads the data that [`encode`] returns. Anything else is an error: a record that cannot
 /// be understood must not pass for an unchanged base.
-pub(crate) fn decode(data: &[u8]) -> Result<Vec<Stamp>, Error> {
+pub(crate) fn decode(data: &[u8]) -> Result<Vec<FileState>, Error> {
     let entries = data.get(START..).unwrap_or_default();
     if entries.is_empty() || entries.len() % ENTRY != 0 {
         return corrupt("length of the record of bases", data.len() as u64);
@@ -82,12 +82,12 @@ pub(crate) fn decode(data: &[u8]) -> Result<Vec<Stamp>, Error> {
     if version != VERSION {
         return corrupt("version of the record of bases", version);
     }
-    let stamps = entries.chunks_exact(ENTRY).map(|entry| Stamp {
+    let states = entries.chunks_exact(ENTRY).map(|entry| FileState {
         length: BE::read_u64(entry),
         seconds: BE::read_i64(&entry[8..]),
         nanoseconds: BE::read_u32(&entry[16..]),
     });
-    Ok(stamps.collect())
+    Ok(states.collect())
 }
 
 #[cfg(test)]
@@ -98,13 +98,13 @@ mod tests {
     use crate::format::layout::Layout;
     use crate::format::options::Options;
 
-    const STAMPS: [Stamp; 2] = [
-        Stamp {
+    const STATES: [FileState; 2] = [
+        FileState {
             length: 8 << 20,
             seconds: 1_795_418_085,
             nanoseconds: 123_456_789,
         },
-        Stamp {
+        FileState {
             length: 0,
             seconds: -1,
             nanoseconds: 0,
@@ -113,17 +113,17 @@ mod tests {
 
     #[test]
     fn a_record_has_the_documented_bytes() {
-        let data = encode(&STAMPS);
+        let data = encode(&STATES);
         let expected = b"\0\0\0\x01\
             \0\0\0\0\0\x80\0\0\0\0\0\0\x6b\x03\xe7\xe5\x07\x5b\xcd\x15\
             \0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0";
         assert_eq!(data, expected);
-        assert_eq!(decode(&data), Ok(STAMPS.to_vec()));
+        assert_eq!(decode(&data), Ok(STATES.to_vec()));
     }
 
     #[test]
     fn a_record_that_cannot_be_understood_is_an_error() {
-        let data = encode(&STAMPS);
+        let data = encode(&STATES);
         let mut newer = data.clone();
         newer[3] = 2;
         let long = [&data[..], b"\0"].concat();
@@ -138,24 +138,24 @@ mod tests {
             let options = Options::new(1 << 20)
                 .cluster_size(512)
                 .backing("n".repeat(name_length), Some(Format::Raw))
-                .stamps(STAMPS);
+                .backing_file_states(STATES);
             let layout = Layout::new(&options).expect("a layout");
             Header::parse(&layout.header().encode()).expect("a header")
         };
         // 512 - 112 (header) - 16 (backing format) - 56 (the record) - 8 (end)
-        assert_eq!(header(320).stamps(), Ok(Some(STAMPS.to_vec())));
-        assert_eq!(header(321).stamps(), Ok(None));
+        assert_eq!(header(320).backing_file_states(), Ok(Some(STATES.to_vec())));
+        assert_eq!(header(321).backing_file_states(), Ok(None));
         assert_eq!(header(376).backing_name.expect("a name").len(), 376);
     }
 
     #[test]
     fn a_disk_without_a_backing_file_has_no_record() {
-        let layout = Layout::new(&Options::new(1).stamps(STAMPS)).expect("a layout");
-        assert_eq!(layout.header().stamps(), Ok(None));
+        let layout = Layout::new(&Options::new(1).backing_file_states(STATES)).expect("a layout");
+        assert_eq!(layout.header().backing_file_states(), Ok(None));
     }
 
     #[test]
     fn a_stamp_is_printed_as_by_stat() {
-        assert_eq!(STAMPS[0].to_string(), "8388608 1795418085.123456789");
+        assert_eq!(STATES[0].to_string(), "8388608 1795418085.123456789");
     }
 }
