@@ -47,7 +47,7 @@ def qcow2_test(name, test, disks, keep_disks = "never", **kwargs):
         `HOME`, `TEST_TMPDIR`...), nor `NODE1_BLOCKDEV` beside `NODE1`. Several disks can have
         the same image. The dictionary and each image can be a `select()`.
       keep_disks: `"always"` or `"on_failure"` keeps the disks of a run in
-        `$TEST_UNDECLARED_OUTPUTS_DIR/disks`, which Bazel puts below `bazel-testlogs`.
+        `$TEST_UNDECLARED_OUTPUTS_DIR/disks`. The test's log says where Bazel puts that.
       **kwargs: Attributes common to all tests: `args`, `data`, `env`, `env_inherit`, `size`, `timeout`,
         `shard_count`, `flaky`, `tags`, `target_compatible_with`...
     """

@@ -79,19 +79,19 @@ pub fn say_where(directory: &Path) {
 }
 
 /// Returns where a directory of outputs is found after the test. Its sandbox, or its remote
-/// worker, is gone then: Bazel has moved the outputs to `bazel-testlogs`. The test cannot know
-/// whether Bazel zips them.
+/// worker, is gone then: Bazel has moved the outputs to `bazel-out`. (The link `bazel-testlogs`
+/// leads to the logs of one configuration only.) No variable tells the test whether Bazel zips
+/// the outputs, nor whether this is an attempt after which Bazel tries again: it then renames
+/// all outputs (Bazel's `StandaloneTestStrategy.java`, `renameOutputs`).
 fn place(directory: &Path) -> String {
     let parts: Vec<&OsStr> = directory.iter().collect();
     let is_root = |part: &[&OsStr]| part[0] == "bazel-out" && part[2] == "testlogs";
     match parts.windows(3).position(is_root) {
-        Some(start) => {
-            let rest = PathBuf::from_iter(&parts[start + 3..]);
-            format!(
-                "bazel-testlogs/{}, or in outputs.zip beside that",
-                rest.display()
-            )
-        }
+        Some(start) => format!(
+            "{}; if Bazel retries the test, in test_attempts/attempt_N.outputs; if it zips \
+             outputs, in outputs.zip there",
+            PathBuf::from_iter(&parts[start..]).display()
+        ),
         None => directory.display().to_string(),
     }
 }
@@ -153,9 +153,11 @@ mod tests {
     fn outputs_are_found_where_bazel_puts_them() {
         for (directory, expected) in [
             (
-                "/cache/sandbox/linux-sandbox/7/execroot/_main/bazel-out/k8-fastbuild/testlogs\
-                 /vm/t/run_1_of_2/test.outputs/disks",
-                "bazel-testlogs/vm/t/run_1_of_2/test.outputs/disks, or in outputs.zip beside that",
+                "/cache/sandbox/linux-sandbox/7/execroot/_main/bazel-out/k8-opt/testlogs/vm/t\
+                 /run_1_of_2/test.outputs/disks",
+                "bazel-out/k8-opt/testlogs/vm/t/run_1_of_2/test.outputs/disks; if Bazel retries \
+                 the test, in test_attempts/attempt_N.outputs; if it zips outputs, in \
+                 outputs.zip there",
             ),
             ("/tmp/outputs/disks", "/tmp/outputs/disks"),
             (

@@ -38,6 +38,9 @@ a_killed_test_leaves_nothing_behind() {
   done
 }
 
+# Prints where the disks are, as the log "$1" of a test says it: the path before the first condition.
+kept_in() { sed -nE 's/^qcow2-overlay: the disks are kept in ([^;]+); if Bazel retries .*/\1/p' "$1"; }
+
 keep_disks_decides_which_disks_are_kept() {
   local name keep kept place disk
   for name in fail private; do
@@ -47,8 +50,8 @@ keep_disks_decides_which_disks_are_kept() {
       case $name,$keep in
         *,always | fail,on_failure)
           [[ $kept == *disks/DISK.qcow2*disks/README.txt* ]] || fail "$name, $keep: $kept"
-          place=bazel-testlogs/disks/${name}_keep_$keep/test.outputs/disks
-          grep -qF "the disks are kept in $place," "$workspace/${place%/*/*}/test.log" || fail "the log does not name $place"
+          place=$(kept_in "$workspace/bazel-testlogs/disks/${name}_keep_$keep/test.log")
+          [[ $place == bazel-out/*/testlogs/disks/${name}_keep_$keep/test.outputs/disks ]] || fail "the log names $place"
           disk=$workspace/$place/DISK.qcow2
           (($(stat -c '%b * 512' "$disk") < 1 << 20)) || fail "not sparse: $(stat "$disk")"
           if [[ $name == fail ]]; then
@@ -59,6 +62,28 @@ keep_disks_decides_which_disks_are_kept() {
         *) [[ -z $kept ]] || fail "$name, $keep: $kept" ;;
       esac
     done
+  done
+}
+
+# Each attempt of each run, packed or not. The link bazel-testlogs leads to another configuration.
+a_log_says_where_the_disks_of_a_retried_test_are() {
+  local zip file log place outputs
+  for zip in zip nozip; do
+    run_tests //disks:fail_keep_on_failure -c opt --runs_per_test=2 --flaky_test_attempts=2 "--${zip}_undeclared_test_outputs" || true
+    must build //:image
+    file=outputs.zip
+    [[ $zip == zip ]] || file=disks/DISK.qcow2
+    for log in "$workspace"/bazel-out/*-opt/testlogs/disks/fail_keep_on_failure/run_{1,2}_of_2/{test,test_attempts/attempt_1}.log; do
+      place=$(kept_in "$log")
+      [[ $place == bazel-out/*/run_?_of_2/test.outputs/disks ]] || fail "$log names $place"
+      outputs=$workspace/${place%/disks}
+      if [[ $log == */attempt_1.log ]]; then
+        grep -qF '; if Bazel retries the test, in test_attempts/attempt_N.outputs;' "$log" || fail "$log does not name the attempt"
+        outputs=${outputs%/*}/test_attempts/attempt_1.outputs
+      fi
+      [[ $outputs == "${log%.log}.outputs" && -e $outputs/$file ]] || fail "no $outputs/$file"
+    done
+    grep -qF '; if it zips outputs, in outputs.zip there' "$log" || fail "$log does not name outputs.zip"
   done
 }
 
@@ -123,6 +148,7 @@ check a_test_with_disks_behaves_like_any_test
 check parallel_runs_do_not_interfere
 check a_killed_test_leaves_nothing_behind
 check keep_disks_decides_which_disks_are_kept
+check a_log_says_where_the_disks_of_a_retried_test_are
 check a_corrupt_base_gives_a_message_of_one_line
 check a_wrong_size_or_format_gives_a_message_of_one_line
 check neither_a_test_nor_bazel_run_changes_a_build_output

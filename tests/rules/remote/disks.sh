@@ -38,6 +38,21 @@ kept_disks_are_downloaded() {
   qemu /usr/bin/qemu-io -r -c 'read -P 9 512k 64k' "$disk" >"$work/log" 2>&1 || { cat "$work/log"; fail "the disk has other data"; }
 }
 
+kept_disks_of_a_retried_test_are_downloaded() {
+  local outputs="$workspace/bazel-testlogs/disks/fail_keep_on_failure" option
+  for option in --zip_undeclared_test_outputs --nozip_undeclared_test_outputs; do
+    if bazel test --config=remote //disks:fail_keep_on_failure --flaky_test_attempts=2 "$option" >"$work/log" 2>&1; then
+      fail "passed"
+    fi
+    ran_remotely
+    [[ $option == --nozip* || -e $outputs/test_attempts/attempt_1.outputs/outputs.zip ]] || fail "not packed"
+    [[ $option == --zip* || -e $outputs/test_attempts/attempt_1.outputs/disks/DISK.qcow2 ]] || fail "not kept"
+    grep -qF 'fail_keep_on_failure/test.outputs/disks; if Bazel retries the test, in test_attempts/attempt_N.outputs;' \
+      "$outputs/test_attempts/attempt_1.log" || fail "the log does not say where they are"
+  done
+}
+
 check disks_are_private_on_the_worker
 check a_test_changes_nothing_in_the_cache
 check kept_disks_are_downloaded
+check kept_disks_of_a_retried_test_are_downloaded
