@@ -27,6 +27,9 @@
 //! A [`DiskReader`] reads the disk of any image, and a [`Conversion`] writes an image with
 //! the content of another.
 //!
+//! A [`FormatError`] says what is wrong with an image or a request, an [`Error`] also what
+//! happened at which file.
+//!
 //! The modules are in layers, and each imports only from its own layer and those below:
 //! `format` is bytes and their meaning, `image` reads image files, `copy` moves guest data,
 //! `make` writes new images. The command, `cli`, is above the library.
@@ -42,7 +45,8 @@ mod make;
 pub use copy::output::Output;
 pub use copy::sparse::copy_sparse;
 pub use format::bitmaps::bitmap::Bitmap;
-pub use format::error::Error;
+pub use format::error::{Error, Result};
+pub use format::format_error::FormatError;
 pub use format::header::extension::Extension;
 pub use format::header::file_state::FileState;
 pub use format::header::{Header, Version};
@@ -51,7 +55,7 @@ pub use format::layout::Layout;
 pub use format::name::{protocol, resolve};
 pub use format::option_list::OptionList;
 pub use format::options::Options;
-pub use format::other_file::OtherFile;
+pub use format::other_file::{OtherFile, Unpack};
 pub use format::size::{human_size, parse_size, SECTOR};
 pub use format::tables::snapshots::Snapshot;
 pub use image::backing_state::{BackingState, Change};

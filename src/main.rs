@@ -13,9 +13,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // An error is one line, even if a library's message has several.
-            let message = format!("{error:#}").replace('\n', " ");
-            cli::messages::say(&message);
+            cli::messages::say(&cli::advice::message(&error));
             ExitCode::from(error.downcast_ref().map_or(1, |f: &Failure| f.status))
         }
     }

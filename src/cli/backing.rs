@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use clap::ArgMatches;
 use qcow2_overlay::{
-    chain, check_consistency, directory_of, protocol, resolve, Format, Header, ImageInfo,
-    OptionList, SECTOR,
+    chain, check_consistency, directory_of, protocol, resolve, Format, FormatError, Header,
+    ImageInfo, OptionList, SECTOR,
 };
 
 use crate::cli::arguments::backing_of;
@@ -84,7 +84,7 @@ impl Backing {
         }
         if protocol(self.name.as_bytes()).is_some() {
             let name = self.name.as_bytes().to_vec();
-            bail!(qcow2_overlay::Error::BackingNameIsProtocol(name));
+            bail!(FormatError::BackingNameIsProtocol(name));
         }
         let path = resolve(file, self.name.as_bytes());
         check_exists(&path, &self.name)?;

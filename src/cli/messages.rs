@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ArgMatches;
-use qcow2_overlay::{create_file, flush, human_size, Existing, Header, Layout, NewImage};
+use qcow2_overlay::{create_file, flush, human_size, Error, Existing, Header, Layout, NewImage};
 
 /// Writes what was asked for to standard output.
 pub fn print(text: &str) -> Result<()> {
@@ -67,10 +67,10 @@ pub fn write(file: &Path, layout: &Layout, existing: Existing) -> Result<()> {
     create_file(file, layout, existing).map_err(|error| cannot_write(file, error))
 }
 
-pub fn cannot_write(file: &Path, error: io::Error) -> anyhow::Error {
-    match error.kind() {
-        io::ErrorKind::AlreadyExists => anyhow::anyhow!("{file:?} exists; --force replaces it"),
-        _ => anyhow::Error::new(error).context(format!("cannot write {file:?}")),
+pub fn cannot_write(file: &Path, error: Error) -> anyhow::Error {
+    match error {
+        Error::Exists => anyhow::anyhow!("{file:?} exists; --force replaces it"),
+        error => anyhow::Error::new(error).context(format!("cannot write {file:?}")),
     }
 }
 

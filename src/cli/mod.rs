@@ -1,5 +1,6 @@
 //! The command line: parsed here, and carried out in the modules of this folder.
 
+pub mod advice;
 mod arguments;
 mod backing;
 mod bazel;
@@ -8,7 +9,6 @@ mod disks;
 pub mod failure;
 mod info_output;
 pub mod messages;
-mod neutral;
 mod option_help;
 mod process;
 mod progress;

@@ -1,8 +1,8 @@
 //! The parts of a disk to copy: all data, or what may differ from another disk.
 
-use std::io;
 use std::ops::Range;
 
+use crate::format::error::{Error, Result};
 use crate::image::disk_reader::{Content, DiskReader, Extent};
 use crate::image::storage::Storage;
 
@@ -25,7 +25,7 @@ impl<'a, S: Storage> ExtentCursor<'a, S> {
         }
     }
 
-    fn extent(&mut self, offset: u64) -> io::Result<Extent> {
+    fn extent(&mut self, offset: u64) -> Result<Extent> {
         if offset >= self.reader.virtual_size() {
             return Ok(Extent {
                 content: Content::Zero,
@@ -50,8 +50,8 @@ impl<'a, S: Storage> ExtentCursor<'a, S> {
 }
 
 /// Says in an error that something is wrong with the backing file, not with the source.
-pub(crate) fn in_base(error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("in the backing file: {error}"))
+pub(crate) fn in_base(error: Error) -> Error {
+    Error::InBase(Box::new(error))
 }
 
 /// Fills `buffer` with the content at `offset` of a disk, and with zeros beyond its end.
@@ -59,7 +59,7 @@ pub(crate) fn read_padded<S: Storage>(
     reader: &DiskReader<S>,
     buffer: &mut [u8],
     offset: u64,
-) -> io::Result<()> {
+) -> Result<()> {
     let left = reader.virtual_size().saturating_sub(offset);
     let length = left.min(buffer.len() as u64) as usize;
     let (there, beyond) = buffer.split_at_mut(length);
@@ -103,7 +103,7 @@ impl<'a, S: Storage> PartsToCopy<'a, S> {
 
     /// Returns whether the content at `offset` need not be read, and for how many bytes this
     /// is so.
-    fn is_skipped(&mut self, offset: u64) -> io::Result<(bool, u64)> {
+    fn is_skipped(&mut self, offset: u64) -> Result<(bool, u64)> {
         let source = self.source.extent(offset)?;
         let (is_skipped, length) = match (source.content, &mut self.base) {
             (Content::Unallocated, _) => (true, source.length),
@@ -121,7 +121,7 @@ impl<'a, S: Storage> PartsToCopy<'a, S> {
     /// Returns the next part to read: whole clusters of `cluster_size` bytes, the last of which
     /// can extend beyond the end of the disk. No part crosses a multiple of `step` bytes, which
     /// are whole clusters.
-    pub fn next(&mut self, cluster_size: u64, step: u64) -> io::Result<Option<Range<u64>>> {
+    pub fn next(&mut self, cluster_size: u64, step: u64) -> Result<Option<Range<u64>>> {
         let mut start = self.position;
         loop {
             if start >= self.size {

@@ -2,7 +2,7 @@
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::error::Error;
+use crate::format::format_error::FormatError;
 use crate::format::header::new_header::new_header;
 use crate::format::header::{Header, Version};
 use crate::format::options::Options;
@@ -60,7 +60,7 @@ impl Packer {
     /// # Errors
     ///
     /// Those of [`Layout::new`](crate::Layout::new).
-    pub fn new(options: &Options) -> Result<Self, Error> {
+    pub fn new(options: &Options) -> Result<Self, FormatError> {
         let header = new_header(options)?;
         Ok(Packer {
             options: options.clone(),
@@ -122,8 +122,8 @@ impl Packer {
     ///
     /// # Errors
     ///
-    /// [`Error::SizeTooLarge`], [`Error::RefcountTableTooLarge`].
-    pub fn finish(self, virtual_size: u64) -> Result<Tables, Error> {
+    /// [`FormatError::SizeTooLarge`], [`FormatError::RefcountTableTooLarge`].
+    pub fn finish(self, virtual_size: u64) -> Result<Tables, FormatError> {
         let mut header = new_header(&self.options.virtual_size(virtual_size))?;
         let cluster_size = header.cluster_size();
         let l1_clusters = (u64::from(header.l1_entries) * 8).div_ceil(cluster_size);

@@ -4,7 +4,6 @@
 //! it, and writes them. So one thread reads while another writes, and the number of threads does
 //! not change where the clusters are.
 
-use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -14,6 +13,7 @@ use crate::copy::difference::{in_base, read_padded};
 use crate::copy::output::Output;
 use crate::copy::packer::SubclusterBitmap;
 use crate::copy::source::Source;
+use crate::format::error::{Error, Result};
 use crate::format::zeros::{data_ranges, is_same, is_zero};
 use crate::image::disk_reader::{Content, DiskReader};
 use crate::image::storage::Storage;
@@ -45,7 +45,7 @@ struct Allocation {
     allocator: Allocator,
     /// The number of the part that is next.
     next: u64,
-    error: Option<io::Error>,
+    error: Option<Error>,
 }
 
 /// Ends the other threads if one panics, as the caller's `progress` can: they would wait for
@@ -55,7 +55,7 @@ struct EndOnPanic<'a>(&'a Mutex<Allocation>, &'a Condvar);
 impl Drop for EndOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            let error = io::Error::other("a thread has panicked");
+            let error = Error::Panicked;
             lock(self.0).error.get_or_insert(error);
             self.1.notify_all();
         }
@@ -69,7 +69,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<S: Storage, O: Output> Pipeline<'_, S, O> {
     /// Copies all of `source`. Returns the allocator, and the length of the disk in bytes.
-    pub fn run(&self, source: Source<S>, allocator: Allocator) -> io::Result<(Allocator, u64)> {
+    pub fn run(&self, source: Source<S>, allocator: Allocator) -> Result<(Allocator, u64)> {
         let part_size = PART
             .max(self.subclusters.cluster_size() as u64)
             .max(source.largest_cluster())
@@ -115,7 +115,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
         queue: &Mutex<Queue<S>>,
         allocation: &Mutex<Allocation>,
         turned: &Condvar,
-    ) -> io::Result<()> {
+    ) -> Result<()> {
         let mut buffer = Buffer::new(part_size);
         let mut backing = Buffer::new(self.base.map_or(0, |_| part_size));
         loop {
@@ -206,7 +206,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
         disk: Option<&DiskReader<S>>,
         offset: u64,
         to: u64,
-    ) -> io::Result<()> {
+    ) -> Result<()> {
         let shared = match disk {
             Some(disk) if self.output.is_sharing() => self.share(disk, offset, to, bytes.len())?,
             _ => 0,
@@ -221,13 +221,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
 
     /// Lets the output share the content from `offset` of the disk on, as far as it can. Returns
     /// how many bytes it shares.
-    fn share(
-        &self,
-        disk: &DiskReader<S>,
-        offset: u64,
-        to: u64,
-        length: usize,
-    ) -> io::Result<usize> {
+    fn share(&self, disk: &DiskReader<S>, offset: u64, to: u64, length: usize) -> Result<usize> {
         let mut done = 0;
         while done < length {
             let at = offset + done as u64;

@@ -1,10 +1,10 @@
 //! The source of a copy: a disk, of which only what may differ is read, or a stream.
 
-use std::io;
 use std::ops::Range;
 
 use crate::copy::difference::PartsToCopy;
 use crate::copy::stream::Stream;
+use crate::format::error::Result;
 use crate::image::disk_reader::DiskReader;
 use crate::image::storage::Storage;
 
@@ -32,11 +32,7 @@ impl<'a, S: Storage> Source<'a, S> {
 
     /// Returns the next part, of at most `buffer.len()` bytes. A part of a stream is read into
     /// `buffer`.
-    pub fn next(
-        &mut self,
-        buffer: &mut [u8],
-        cluster_size: u64,
-    ) -> io::Result<Option<Part<'a, S>>> {
+    pub fn next(&mut self, buffer: &mut [u8], cluster_size: u64) -> Result<Option<Part<'a, S>>> {
         let (range, disk) = match self {
             Source::Disk(parts) => {
                 let disk = parts.disk();

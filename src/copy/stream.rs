@@ -3,6 +3,8 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
+use crate::format::error::{Error, Result};
+
 /// The bytes of a disk, from the first to the last.
 pub(crate) struct Stream<'a> {
     reader: &'a mut (dyn Read + Send),
@@ -36,14 +38,14 @@ impl<'a> Stream<'a> {
 
     /// Reads the next part into `bytes`, which are whole clusters. Returns its range, or none
     /// at the end.
-    pub fn next(&mut self, bytes: &mut [u8]) -> io::Result<Option<Range<u64>>> {
+    pub fn next(&mut self, bytes: &mut [u8]) -> Result<Option<Range<u64>>> {
         let mut length = 0;
         while length < bytes.len() && !self.is_at_end {
             match self.reader.read(&mut bytes[length..]) {
                 Ok(0) => self.is_at_end = true,
                 Ok(count) => length += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         let start = self.position;
@@ -54,10 +56,7 @@ impl<'a> Stream<'a> {
         self.length += length as u64;
         self.position += bytes.len() as u64;
         if self.length > self.limit {
-            return Err(io::Error::other(format!(
-                "it has more than {} bytes, the size of the disk",
-                self.limit
-            )));
+            return Err(Error::StreamTooLong { size: self.limit });
         }
         Ok(Some(start..self.position))
     }

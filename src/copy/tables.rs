@@ -1,16 +1,15 @@
 //! Writing the tables of an image after its data.
 
-use std::io;
-
 use crate::copy::output::Output;
 use crate::copy::packer::Tables;
+use crate::format::error::Result;
 use crate::format::header::Header;
 
 /// Length of the part of a table that is encoded at once, in bytes.
 const PIECE: usize = 64 << 10;
 
 /// Writes the tables that follow the data, then the header. Returns the header.
-pub(crate) fn write_tables(tables: Tables, output: &impl Output) -> io::Result<Header> {
+pub(crate) fn write_tables(tables: Tables, output: &impl Output) -> Result<Header> {
     let Tables {
         header,
         last,

@@ -1,288 +1,278 @@
-//! Errors in a request or in an image.
+//! The error of everything that reads or writes images.
 
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 
-use crate::format::image_format::{DMG, LUKS};
+use crate::format::format_error::FormatError;
 use crate::format::name::quoted;
-use crate::format::other_file::OtherFile;
 
-/// The reason why an image cannot be created or read. [`Display`](fmt::Display) gives one
-/// line that says what is wrong and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The result of an operation on images.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why an operation on images failed: what happened, at which file, and with which value.
+///
+/// [`Display`](fmt::Display) gives one line about this error. With `{:#}` the line has its
+/// [sources](std::error::Error::source) too, as anyhow prints them.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// Not a size in the grammar of [`parse_size`](crate::parse_size).
-    InvalidSize(String),
-    /// A size in the grammar of [`parse_size`](crate::parse_size) that no disk can have.
-    HugeSize(String),
-    /// Not an option of [`OptionList`](crate::OptionList), or an invalid value of one.
-    InvalidOption {
-        /// The option's name, as it was given.
-        name: String,
-        /// What is wrong with it.
-        problem: String,
+    /// An error of the file system.
+    Io(io::Error),
+    /// An image, or what is asked for, is wrong.
+    Format(FormatError),
+    /// An error at an image that backs the one that was asked for.
+    InImage {
+        /// The path of the image.
+        path: PathBuf,
+        /// What happened there.
+        source: Box<Error>,
     },
-    /// Not a power of two from 512 to 2097152.
-    InvalidClusterSize(u64),
-    /// Not a power of two from 1 to 64.
-    InvalidRefcountBits(u64),
-    /// An option that the other options do not allow.
-    OptionConflict {
-        /// The option, such as `extended_l2=on`.
-        option: String,
-        /// What it needs, such as `cluster_size of at least 16K`.
-        needs: &'static str,
+    /// An error at the backing file of an image.
+    InBackingFile {
+        /// The path of the backing file, as resolved.
+        path: PathBuf,
+        /// What happened there.
+        source: Box<Error>,
     },
-    /// The L1 table, of at most 32 MiB, cannot map a disk of this size.
-    SizeTooLarge {
-        /// The size asked for, in bytes.
-        size: u64,
-        /// The largest size these options allow, in bytes.
-        limit: u64,
-        /// The smallest cluster size that would allow it, if any does.
-        fitting_cluster_size: Option<u64>,
+    /// An error at this path.
+    At {
+        /// The path.
+        path: PathBuf,
+        /// What happened there.
+        source: Box<Error>,
     },
-    /// The image would need a refcount table of more than 8 MiB.
-    RefcountTableTooLarge {
-        /// Clusters in the whole file.
-        clusters: u64,
-    },
-    /// The backing file's name is empty.
-    EmptyBackingName,
-    /// The backing file's name contains a NUL byte, so no file can have it.
-    NulInBackingName,
-    /// The backing file's name is longer than the format or the cluster allows.
-    BackingNameTooLong {
-        /// Its length in bytes.
-        length: usize,
-        /// The longest one these options allow, in bytes.
-        limit: usize,
-        /// The smallest cluster size that would allow it, if any does.
-        fitting_cluster_size: Option<u64>,
-    },
-    /// QEMU would take the name for a new image's backing file for the address of a protocol.
-    BackingNameIsProtocol(Vec<u8>),
-    /// The name of an image's backing file is the address of a protocol.
-    BackingFileIsNoFile(Vec<u8>),
-    /// The file is an image of an unsupported format.
-    ForeignFormat(&'static str),
-    /// The file is no disk image, and no format was given for it.
-    OtherFile(OtherFile),
-    /// The file does not begin with a qcow2 header.
-    NotQcow2,
-    /// The file should be raw, but begins with a qcow2 header.
-    NotRaw,
-    /// The file ends before something it refers to.
-    Truncated {
-        /// What is missing, such as `the L1 table`.
+    /// An error at the backing file of a new image.
+    InBase(Box<Error>),
+    /// The path is that of a directory.
+    Directory,
+    /// The path is that of neither a file nor a block device.
+    SpecialFile,
+    /// A file has the name of the new one.
+    Exists,
+    /// The file that is to be replaced must not be: `what` says why.
+    NotReplaceable {
+        /// What it is, such as `it exists and is write-protected`.
         what: &'static str,
-        /// Where it would end, in bytes.
-        end: u64,
-        /// Where the file ends, in bytes.
-        length: u64,
     },
-    /// The image has an incompatible feature that is not in the specification (yet), so the
-    /// meaning of its content is unknown.
-    UnknownFeature {
-        /// Its bit, 5 to 63.
-        bit: u32,
-        /// Its name, if the image records it.
-        name: Option<String>,
+    /// The images of a chain are fewer than one.
+    EmptyChain,
+    /// This image is backed by itself.
+    Loop(PathBuf),
+    /// The header records this format of the backing file, which is neither raw nor qcow2.
+    BackingFormat(Vec<u8>),
+    /// A running QEMU may write to this image.
+    OpenForWriting(PathBuf),
+    /// A backing file has changed since a disk recorded it.
+    BackingFileChanged {
+        /// The disk with the record.
+        disk: PathBuf,
+        /// The backing file.
+        path: PathBuf,
+        /// What differs.
+        change: String,
     },
-    /// The data is encrypted, by `aes` or `luks`.
-    Encrypted(&'static str),
-    /// The data is in the external data file of this name, which can be empty.
-    ExternalData(Vec<u8>),
-    /// A field has a value that the specification does not allow or QEMU refuses.
-    Corrupt {
-        /// The name of the field in the specification, or a description.
-        field: &'static str,
-        /// Its value.
-        value: u64,
+    /// The record of the backing files of a disk cannot be read.
+    RecordUnreadable {
+        /// The disk with the record.
+        disk: PathBuf,
+        /// What is wrong with it.
+        source: FormatError,
     },
-    /// The data of a compressed cluster does not decompress to a whole cluster.
-    CompressedCluster {
-        /// The cluster's guest offset, in bytes.
-        guest: u64,
+    /// An overlay is smaller than its backing file, and has no data of its own.
+    SmallerThanBackingFile {
+        /// Size of the overlay in bytes.
+        size: u64,
+        /// The path of the backing file.
+        path: PathBuf,
+        /// Size of the backing file in bytes.
+        least: u64,
     },
+    /// The new disk would be smaller than the source or the backing file.
+    TooSmall {
+        /// What has the size: `the size asked for` or `the size of the source`.
+        what: &'static str,
+        /// That size in bytes.
+        size: u64,
+        /// What is larger: `the source` or `the backing file`.
+        than: &'static str,
+        /// Its size in bytes.
+        least: u64,
+    },
+    /// The stream has more bytes than the disk.
+    StreamTooLong {
+        /// Size of the disk in bytes.
+        size: u64,
+    },
+    /// The offset is beyond the end of the disk.
+    BeyondEnd {
+        /// The offset in bytes.
+        offset: u64,
+        /// Size of the disk in bytes.
+        size: u64,
+    },
+    /// This image was changed while it was read.
+    Changed(PathBuf),
+    /// This image was replaced by another file while it was read.
+    Replaced(PathBuf),
+    /// The file became shorter while it was read.
+    CutOff,
+    /// The backing file is another one by its real path.
+    OtherByRealPath {
+        /// The path as given.
+        given: PathBuf,
+        /// The real path of the first image.
+        start: PathBuf,
+        /// The file that is found from there.
+        found: PathBuf,
+    },
+    /// A thread has panicked.
+    Panicked,
 }
 
-impl std::error::Error for Error {}
+impl Error {
+    /// Adds the path of an image to an error, unless it is the topmost image of its chain.
+    pub(crate) fn in_image(index: usize, path: &Path, source: Error) -> Self {
+        if index == 0 {
+            return source;
+        }
+        Error::InImage {
+            path: path.to_owned(),
+            source: Box::new(source),
+        }
+    }
 
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        io::Error::new(io::ErrorKind::InvalidData, error)
+    pub(crate) fn at(path: &Path, source: impl Into<Error>) -> Self {
+        Error::At {
+            path: path.to_owned(),
+            source: Box::new(source.into()),
+        }
+    }
+
+    pub(crate) fn in_backing_file(path: &Path, source: Error) -> Self {
+        Error::InBackingFile {
+            path: path.to_owned(),
+            source: Box::new(source),
+        }
+    }
+
+    /// Returns what happened, without the images at which it did.
+    pub fn innermost(&self) -> &Error {
+        match self {
+            Error::InImage { source, .. }
+            | Error::InBackingFile { source, .. }
+            | Error::At { source, .. }
+            | Error::InBase(source) => source.innermost(),
+            other => other,
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io(error) => error.source(),
+            Error::InImage { source, .. }
+            | Error::InBackingFile { source, .. }
+            | Error::At { source, .. }
+            | Error::InBase(source) => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Error::Io(error)
+    }
+}
+
+impl From<FormatError> for Error {
+    fn from(error: FormatError) -> Self {
+        Error::Format(error)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::InvalidSize(text) if text.trim_start().starts_with(['+', '-']) => {
-                write!(
-                    f,
-                    "invalid size {text:?}: give the whole size, without a sign"
-                )
-            }
-            Error::InvalidSize(text) => write!(
-                f,
-                "invalid size {text:?}: give bytes, or a number with one of the suffixes \
-                 K, M, G, T, P, E"
-            ),
-            Error::HugeSize(text) => {
-                write!(f, "invalid size {text:?}: the largest disk has 2E")
-            }
-            Error::InvalidOption { name, problem } => write!(f, "-o {name:?}: {problem}"),
-            Error::InvalidClusterSize(bytes) => write!(
-                f,
-                "invalid cluster_size {bytes}: it is a power of two from 512 to 2M"
-            ),
-            Error::InvalidRefcountBits(bits) => write!(
-                f,
-                "invalid refcount_bits {bits}: it is 1, 2, 4, 8, 16, 32 or 64"
-            ),
-            Error::OptionConflict { option, needs } => write!(f, "{option} needs {needs}"),
-            Error::SizeTooLarge {
-                size,
-                limit,
-                fitting_cluster_size,
-            } => {
-                write!(f, "size of {size} bytes is over the limit of {limit} bytes")?;
-                match fitting_cluster_size {
-                    Some(bytes) => write!(f, "; cluster_size={bytes} would allow it"),
-                    None => write!(f, "; no cluster_size would allow it"),
-                }
-            }
-            Error::RefcountTableTooLarge { clusters } => write!(
-                f,
-                "the image has {clusters} clusters, more than a refcount table can count: \
-                 a larger cluster_size or fewer refcount_bits would allow it"
-            ),
-            Error::EmptyBackingName => write!(f, "the name of the backing file is empty"),
-            Error::NulInBackingName => write!(f, "the name of the backing file has a NUL byte"),
-            Error::BackingNameTooLong {
-                length,
-                limit,
-                fitting_cluster_size,
-            } => {
-                write!(
-                    f,
-                    "the name of the backing file has {length} bytes, the limit here is {limit}"
-                )?;
-                match fitting_cluster_size {
-                    Some(bytes) => write!(f, "; cluster_size={bytes} would allow it"),
-                    None => Ok(()),
-                }
-            }
-            Error::BackingNameIsProtocol(name) => write!(
-                f,
-                "QEMU would take the backing file {} for a protocol's address; \
-                 for a file put \"./\" before it",
-                quoted(name)
-            ),
-            Error::BackingFileIsNoFile(name) => write!(
-                f,
-                "its backing file {} is the address of a protocol, and only files are opened \
-                 here; if you trust the image, make it one file with qemu-img convert",
-                quoted(name)
-            ),
-            Error::ForeignFormat(format) => write!(
-                f,
-                "it is a {format} image, and a backing file must be raw or qcow2: \
-                 convert it with qemu-img convert{}",
-                match *format {
-                    LUKS => {
-                        ", or give -F raw (in a BUILD file: backing_format = \"raw\") \
-                         if the guest decrypts it"
-                    }
-                    DMG => {
-                        ", or give -F raw (in a BUILD file: backing_format = \"raw\") \
-                         if it is a raw disk with this name"
-                    }
-                    _ => "",
-                }
-            ),
-            Error::OtherFile(found) => write!(
-                f,
-                "{found}; if its bytes themselves are the disk, give its overlay -F raw (in a \
-                 BUILD file: backing_format = \"raw\")"
-            ),
-            Error::NotQcow2 => write!(
-                f,
-                "it is not a qcow2 image: if it is a raw one, give its overlay -F raw \
-                 (in a BUILD file: backing_format = \"raw\")"
-            ),
-            Error::NotRaw => write!(
-                f,
-                "it is a qcow2 image, not a raw one: give its overlay -F qcow2 (in a BUILD \
-                 file: backing_format = \"qcow2\"); if these bytes themselves are the \
-                 disk, convert it first with qcow2-overlay convert -f raw"
-            ),
-            Error::Truncated { what, end, length } => write!(
-                f,
-                "truncated qcow2 image: {what} ends at byte {end}, the file at byte {length}"
-            ),
-            Error::UnknownFeature { bit, name } => {
-                write!(
-                    f,
-                    "the qcow2 image needs a feature that this tool does not support: bit {bit}"
-                )?;
-                match name {
-                    Some(name) => write!(f, ", {name:?}"),
-                    None => Ok(()),
-                }
-            }
-            Error::Encrypted(format) => write!(
-                f,
-                "its data is encrypted ({format}) and cannot be read here: decrypt it with \
-                 qemu-img convert"
-            ),
-            Error::ExternalData(name) => write!(
-                f,
-                "its data is in another file, {}, and cannot be read here: make one file of \
-                 them with qemu-img convert",
-                quoted(name)
-            ),
-            Error::Corrupt { field, value } => {
-                write!(f, "corrupt qcow2 image: {field} is {value} ({value:#x})")
-            }
-            Error::CompressedCluster { guest } => write!(
-                f,
-                "corrupt qcow2 image: the compressed cluster at guest offset {guest} ({guest:#x}) \
-                 is damaged"
-            ),
+        self.fmt_alone(f)?;
+        match std::error::Error::source(self) {
+            Some(source) if f.alternate() => write!(f, ": {source:#}"),
+            _ => Ok(()),
         }
     }
 }
 
-/// Returns [`Error::Truncated`] unless `end`, where `what` ends, is within a file of `length`
-/// bytes.
-pub(crate) fn check_end(what: &'static str, end: u64, length: u64) -> Result<(), Error> {
-    if end > length {
-        Err(Error::Truncated { what, end, length })
-    } else {
-        Ok(())
-    }
-}
-
-/// Returns [`Error::Corrupt`].
-pub(crate) fn corrupt<T>(field: &'static str, value: impl Into<u64>) -> Result<T, Error> {
-    Err(Error::Corrupt {
-        field,
-        value: value.into(),
-    })
-}
-
-/// Returns [`Error::Corrupt`] unless the value `is_good`.
-pub(crate) fn require(
-    is_good: bool,
-    field: &'static str,
-    value: impl Into<u64>,
-) -> Result<(), Error> {
-    if is_good {
-        Ok(())
-    } else {
-        corrupt(field, value)
+impl Error {
+    fn fmt_alone(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Io(error) => write!(f, "{error}"),
+            Error::Format(error) => write!(f, "{error}"),
+            Error::InImage { path, .. } => write!(f, "in {path:?}"),
+            Error::InBackingFile { path, .. } => write!(f, "its backing file {path:?}"),
+            Error::At { path, .. } => write!(f, "{path:?}"),
+            Error::InBase(_) => write!(f, "in the backing file"),
+            Error::Directory => write!(f, "it is a directory, not an image file"),
+            Error::SpecialFile => write!(f, "it is neither a file nor a block device"),
+            Error::Exists => write!(f, "it exists"),
+            Error::NotReplaceable { what } => f.write_str(what),
+            Error::EmptyChain => write!(f, "the chain is empty"),
+            Error::Loop(path) => write!(
+                f,
+                "the backing chain is a loop: {} is backed by itself",
+                quoted(path.as_os_str().as_encoded_bytes())
+            ),
+            Error::BackingFormat(name) => write!(
+                f,
+                "its backing file has the recorded format {}, and only raw and qcow2 are read here",
+                quoted(name)
+            ),
+            Error::OpenForWriting(path) => {
+                write!(f, "a running QEMU has {path:?} open for writing")
+            }
+            Error::BackingFileChanged { disk, path, change } => write!(
+                f,
+                "its base {path:?} has changed since {disk:?} was written ({change}), so the disk \
+                 may not match it"
+            ),
+            Error::RecordUnreadable { disk, source } => {
+                write!(f, "{source} in {disk:?}, so its base may have changed")
+            }
+            Error::SmallerThanBackingFile { size, path, least } => write!(
+                f,
+                "its size of {size} bytes cuts off the end of its backing file {path:?}, of \
+                 {least} bytes"
+            ),
+            Error::TooSmall {
+                what,
+                size,
+                than,
+                least,
+            } => write!(
+                f,
+                "{what} is {size} bytes, less than the {least} bytes of {than}, whose end would \
+                 be cut off"
+            ),
+            Error::StreamTooLong { size } => {
+                write!(f, "it has more than {size} bytes, the size of the disk")
+            }
+            Error::BeyondEnd { offset, size } => write!(
+                f,
+                "byte {offset} is beyond the end of the disk, which has {size} bytes"
+            ),
+            Error::Changed(path) => write!(f, "{path:?} was changed while it was read"),
+            Error::Replaced(path) => write!(f, "{path:?} was replaced while it was read"),
+            Error::CutOff => write!(f, "it was cut off while it was read"),
+            Error::OtherByRealPath {
+                given,
+                start,
+                found,
+            } => write!(
+                f,
+                "its base is {given:?} by the path given, but {found:?} by its real path \
+                 {start:?}; symbolic links must not separate an overlay from its base"
+            ),
+            Error::Panicked => write!(f, "a thread has panicked"),
+        }
     }
 }

@@ -9,7 +9,7 @@ pub mod parse;
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::error::Error;
+use crate::format::format_error::FormatError;
 use crate::format::header::extension::Extension;
 use crate::format::header::file_state::FileState;
 use crate::format::name::up_to_nul;
@@ -115,8 +115,8 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if the record cannot be understood.
-    pub fn backing_file_states(&self) -> Result<Option<Vec<FileState>>, Error> {
+    /// [`FormatError::Corrupt`] if the record cannot be understood.
+    pub fn backing_file_states(&self) -> Result<Option<Vec<FileState>>, FormatError> {
         let record = self.extension(Extension::BACKING_FILE_STATES);
         record.map(file_state::decode).transpose()
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::format::error::Error;
+use crate::format::format_error::FormatError;
 use crate::format::header::new_header::new_header;
 use crate::format::header::Header;
 use crate::format::options::Options;
@@ -28,7 +28,7 @@ impl Layout {
     /// If a value is out of range, if options exclude each other, if the L1 table
     /// cannot map the size (the limit is 32 MiB of L1 table: 2 PiB with clusters of
     /// 64 KiB), or if no file can have the name of the backing file.
-    pub fn new(options: &Options) -> Result<Self, Error> {
+    pub fn new(options: &Options) -> Result<Self, FormatError> {
         let mut header = new_header(options)?;
         let cluster_size = options.cluster_size;
         let l1_clusters = (u64::from(header.l1_entries) * 8).div_ceil(cluster_size);

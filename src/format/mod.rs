@@ -3,6 +3,7 @@
 pub mod bitmaps;
 pub mod compression;
 pub mod error;
+pub mod format_error;
 pub mod header;
 pub mod image_format;
 pub mod layout;

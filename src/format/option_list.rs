@@ -1,6 +1,6 @@
 //! Options as `qemu-img` takes them after `-o`: `cluster_size=64K,compat=1.1`.
 
-use crate::format::error::Error;
+use crate::format::format_error::FormatError;
 use crate::format::header::Version;
 use crate::format::image_format::Format;
 use crate::format::options::Options;
@@ -38,9 +38,9 @@ impl OptionList {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidOption`] for an unknown option, an invalid value, and a second
+    /// [`FormatError::InvalidOption`] for an unknown option, an invalid value, and a second
     /// `size`, `backing_file` or `backing_fmt`.
-    pub fn add(&mut self, list: &[u8]) -> Result<(), Error> {
+    pub fn add(&mut self, list: &[u8]) -> Result<(), FormatError> {
         split(list).iter().try_for_each(|option| self.set(option))
     }
 
@@ -57,9 +57,9 @@ impl OptionList {
         options
     }
 
-    fn set(&mut self, option: &[u8]) -> Result<(), Error> {
+    fn set(&mut self, option: &[u8]) -> Result<(), FormatError> {
         let text = String::from_utf8_lossy(option);
-        let invalid = |name: &str, problem: String| Error::InvalidOption {
+        let invalid = |name: &str, problem: String| FormatError::InvalidOption {
             name: name.to_owned(),
             problem,
         };
@@ -162,7 +162,7 @@ fn split(list: &[u8]) -> Vec<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn options(list: &str) -> Result<Options, Error> {
+    fn options(list: &str) -> Result<Options, FormatError> {
         let mut options = OptionList::default();
         options.add(list.as_bytes())?;
         Ok(options.options().virtual_size(0))

@@ -5,57 +5,38 @@ use std::fmt;
 use byteorder::{ByteOrder, LittleEndian as LE};
 
 /// A file that is no disk image, although its image may be in it.
-/// [`Display`](fmt::Display) says in one line what it is and what to do.
+/// [`Display`](fmt::Display) says what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OtherFile {
     what: &'static str,
-    remedy: Remedy,
+    /// How to get the disk.
+    pub unpack: Unpack,
 }
 
-/// How to get the disk. In a command, FILE is the file, and IMAGE is the image in an archive.
+/// How to get the disk that is in a file. In a command, FILE is the file, and IMAGE is the image
+/// in an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Remedy {
+pub enum Unpack {
     /// This command prints the image.
     Print(&'static str),
     /// This command writes the image to `DISK.raw`.
     Write(&'static str),
-    /// There is no command.
+    /// There is no command. This says what to do.
     Other(&'static str),
 }
 
-use Remedy::{Other, Print, Write};
+use Unpack::{Other, Print, Write};
 
 impl fmt::Display for OtherFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it is {}; ", self.what)?;
-        let (command, convert) = match self.remedy {
-            Other(remedy) => return f.write_str(remedy),
-            Print(command) => (command, "| qcow2-overlay convert - DISK.qcow2"),
-            Write(command) => (command, "&& qcow2-overlay convert DISK.raw DISK.qcow2"),
-        };
-        let command = format!("{command} {convert}");
-        let in_rule = command
-            .replace("qcow2-overlay convert", "$(QCOW2_OVERLAY) convert -q")
-            .replace("DISK.qcow2", "$@")
-            .replace("DISK", "$@")
-            .replace("FILE", "$<");
-        let by_hand = command.replace("DISK", "disk");
-        let whole = if command.contains("IMAGE") {
-            "the image in it"
-        } else {
-            "it"
-        };
-        write!(
-            f,
-            "unpack {whole}: {by_hand} (in a BUILD file: a genrule with {in_rule})"
-        )
+        write!(f, "it is {}", self.what)
     }
 }
 
 /// Returns what a file is that begins with `start`, its first 512 bytes, unless it can be a
 /// disk. The comments name what specifies each.
 pub(crate) fn other_file(start: &[u8]) -> Option<OtherFile> {
-    let (what, remedy) = match start {
+    let (what, unpack) = match start {
         // A partitioned disk: the start of what was on it before can remain in the boot code.
         [.., 0x55, 0xaa] if start.len() == 512 => return None,
         // RFC 1952
@@ -121,11 +102,11 @@ pub(crate) fn other_file(start: &[u8]) -> Option<OtherFile> {
         ),
         _ => text_file(start)?,
     };
-    Some(OtherFile { what, remedy })
+    Some(OtherFile { what, unpack })
 }
 
 /// Returns what a file of text is that is there in place of an image.
-fn text_file(start: &[u8]) -> Option<(&'static str, Remedy)> {
+fn text_file(start: &[u8]) -> Option<(&'static str, Unpack)> {
     let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
     let text = text.trim_ascii_start().to_ascii_lowercase();
     let page = Other("download the image itself");

@@ -1,6 +1,6 @@
 //! Sizes as people write them: `512`, `64K`, `1.5G`.
 
-use crate::format::error::Error;
+use crate::format::format_error::FormatError;
 
 /// The unit of disk sizes: 512 bytes. A size that is not a multiple of it is rounded up,
 /// as `qemu-img create` does.
@@ -14,9 +14,9 @@ pub const SECTOR: u64 = 512;
 ///
 /// # Errors
 ///
-/// [`Error::InvalidSize`] for anything else. That includes a sign, which `qemu-img create`
+/// [`FormatError::InvalidSize`] for anything else. That includes a sign, which `qemu-img create`
 /// ignores: to `qemu-img resize`, `+10G` means "10G more".
-/// [`Error::HugeSize`] for more than 9223372036854775807 (2^63 - 1) bytes, the largest
+/// [`FormatError::HugeSize`] for more than 9223372036854775807 (2^63 - 1) bytes, the largest
 /// size QEMU knows.
 ///
 /// ```
@@ -26,10 +26,10 @@ pub const SECTOR: u64 = 512;
 /// assert!(parse_size("10 gigs").is_err());
 /// # Ok::<(), qcow2_overlay::Error>(())
 /// ```
-pub fn parse_size(text: &str) -> Result<u64, Error> {
+pub fn parse_size(text: &str) -> Result<u64, FormatError> {
     match read(text) {
-        None => Err(Error::InvalidSize(text.to_owned())),
-        Some(bytes) if bytes > i64::MAX as u128 => Err(Error::HugeSize(text.to_owned())),
+        None => Err(FormatError::InvalidSize(text.to_owned())),
+        Some(bytes) if bytes > i64::MAX as u128 => Err(FormatError::HugeSize(text.to_owned())),
         Some(bytes) => Ok(bytes as u64),
     }
 }
@@ -158,7 +158,7 @@ mod tests {
             "ten",
             "1\u{0661}",
         ] {
-            let error = Error::InvalidSize(text.to_owned());
+            let error = FormatError::InvalidSize(text.to_owned());
             assert_eq!(parse_size(text), Err(error));
         }
     }
@@ -174,7 +174,7 @@ mod tests {
             &format!("0x{digits}"),
             &format!("{digits}E"),
         ] {
-            let error = Error::HugeSize(text.to_owned());
+            let error = FormatError::HugeSize(text.to_owned());
             assert_eq!(parse_size(text), Err(error));
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::format::error::Error;
+use crate::format::format_error::FormatError;
 use crate::format::header::file_state::FileState;
 use crate::image::image_info::ImageInfo;
 
@@ -18,7 +18,7 @@ pub enum BackingState {
     /// A backing file, or their number, differs from the record.
     Changed(Change),
     /// The record cannot be read, so nothing is known.
-    Unreadable(Error),
+    Unreadable(FormatError),
 }
 
 /// A difference between a record and the backing files.

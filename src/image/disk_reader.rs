@@ -1,10 +1,10 @@
 //! Reading guest data from an image and its backing chain.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::format::compression::decompressor::Decompressor;
+use crate::format::error::{Error, Result};
 use crate::format::header::Header;
 use crate::format::image_format::Format;
 use crate::format::tables::mapping::{Compressed, Place};
@@ -28,7 +28,7 @@ use crate::image::storage::{OpenFile, Storage};
 ///     }
 ///     offset += extent.length;
 /// }
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), qcow2_overlay::Error>(())
 /// ```
 pub struct DiskReader<S = OpenFile> {
     /// The images of the chain, the topmost first.
@@ -69,10 +69,10 @@ impl DiskReader {
     ///
     /// # Errors
     ///
-    /// Those of [`chain`]; [`Error::Encrypted`](crate::Error::Encrypted) or
-    /// [`Error::ExternalData`](crate::Error::ExternalData) for an image whose data cannot be
+    /// Those of [`chain`]; [`FormatError::Encrypted`](crate::FormatError::Encrypted) or
+    /// [`FormatError::ExternalData`](crate::FormatError::ExternalData) for an image whose data cannot be
     /// read here. The message names the image.
-    pub fn open(path: &Path, format: Option<Format>) -> io::Result<Self> {
+    pub fn open(path: &Path, format: Option<Format>) -> Result<Self> {
         Self::of(&chain(path, format)?)
     }
 
@@ -81,15 +81,12 @@ impl DiskReader {
     /// # Errors
     ///
     /// Those of [`open`](Self::open). Also fails if an image has been replaced by another file.
-    pub fn of(images: &[ImageInfo]) -> io::Result<Self> {
+    pub fn of(images: &[ImageInfo]) -> Result<Self> {
         let mut layers = Vec::new();
         for image in images {
             let file = open(&image.path)?;
             if !image.is_file(&file.metadata()?) {
-                return Err(io::Error::other(format!(
-                    "{:?} was replaced while it was read",
-                    image.path
-                )));
+                return Err(Error::Replaced(image.path.clone()));
             }
             let length = image.file_length;
             layers.push((OpenFile { file, length }, image.header.as_ref()));
@@ -106,14 +103,14 @@ impl<S: Storage> DiskReader<S> {
     /// # Errors
     ///
     /// Those of [`DiskReader::open`].
-    pub fn new<'a>(images: impl IntoIterator<Item = (S, Option<&'a Header>)>) -> io::Result<Self> {
+    pub fn new<'a>(images: impl IntoIterator<Item = (S, Option<&'a Header>)>) -> Result<Self> {
         Self::of_layers(images, Vec::new())
     }
 
     fn of_layers<'a>(
         images: impl IntoIterator<Item = (S, Option<&'a Header>)>,
         paths: Vec<PathBuf>,
-    ) -> io::Result<Self> {
+    ) -> Result<Self> {
         let mut reader = DiskReader {
             layers: Vec::new(),
             paths,
@@ -123,10 +120,10 @@ impl<S: Storage> DiskReader<S> {
             let layer = Layer::new(storage, header);
             reader
                 .layers
-                .push(layer.map_err(|e| reader.in_image(index, e.into()))?);
+                .push(layer.map_err(|e| reader.in_image(index, e))?);
         }
         if reader.layers.is_empty() {
-            Err(io::Error::other("the chain is empty"))
+            Err(Error::EmptyChain)
         } else {
             Ok(reader)
         }
@@ -160,10 +157,10 @@ impl<S: Storage> DiskReader<S> {
     /// # Errors
     ///
     /// Fails if `offset` is beyond the end of the disk, and with errors of the file system.
-    /// [`Error::Corrupt`](crate::Error::Corrupt) if a table entry is invalid,
-    /// [`Error::Truncated`](crate::Error::Truncated) if a table or a cluster is beyond the
+    /// [`FormatError::Corrupt`](crate::FormatError::Corrupt) if a table entry is invalid,
+    /// [`FormatError::Truncated`](crate::FormatError::Truncated) if a table or a cluster is beyond the
     /// end of the file, where QEMU reads zeros.
-    pub fn extent(&self, offset: u64, depth: usize) -> io::Result<Extent> {
+    pub fn extent(&self, offset: u64, depth: usize) -> Result<Extent> {
         let (place, image, length) = self.part(offset, depth, Layer::part)?;
         let data = |offset| Content::Data { image, offset };
         let content = match place {
@@ -180,8 +177,8 @@ impl<S: Storage> DiskReader<S> {
     /// # Errors
     ///
     /// Those of [`extent`](Self::extent) for any part of the range, and
-    /// [`Error::CompressedCluster`](crate::Error::CompressedCluster).
-    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    /// [`FormatError::CompressedCluster`](crate::FormatError::CompressedCluster).
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         let mut done = 0;
         while done < buffer.len() {
             let at = offset.saturating_add(done as u64);
@@ -209,13 +206,11 @@ impl<S: Storage> DiskReader<S> {
         &self,
         offset: u64,
         depth: usize,
-        find: impl Fn(&Layer<S>, u64) -> io::Result<Part>,
-    ) -> io::Result<(Place, usize, u64)> {
+        find: impl Fn(&Layer<S>, u64) -> Result<Part>,
+    ) -> Result<(Place, usize, u64)> {
         let size = self.virtual_size();
         if offset >= size {
-            return Err(io::Error::other(format!(
-                "byte {offset} is beyond the end of the disk, which has {size} bytes"
-            )));
+            return Err(Error::BeyondEnd { offset, size });
         }
         let mut length = size - offset;
         for (image, layer) in self.layers.iter().enumerate().take(depth) {
@@ -244,7 +239,7 @@ impl<S: Storage> DiskReader<S> {
         compressed: Compressed,
         offset: u64,
         part: &mut [u8],
-    ) -> io::Result<()> {
+    ) -> Result<()> {
         let layer = &self.layers[image];
         let cluster_size = layer.cluster_size().unwrap_or_default();
         let mut bytes = vec![0; compressed.length];
@@ -271,12 +266,10 @@ impl<S: Storage> DiskReader<S> {
     }
 
     /// Adds the path of an image to its error, unless it is the topmost image.
-    fn in_image(&self, image: usize, error: io::Error) -> io::Error {
+    fn in_image(&self, image: usize, error: impl Into<Error>) -> Error {
         match self.paths.get(image) {
-            Some(path) if image > 0 => {
-                io::Error::new(error.kind(), format!("in {path:?}: {error}"))
-            }
-            _ => error,
+            Some(path) => Error::in_image(image, path, error.into()),
+            None => error.into(),
         }
     }
 }

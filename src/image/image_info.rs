@@ -1,12 +1,13 @@
 //! The description of an image file.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::format::bitmaps::bitmap::Bitmap;
-use crate::format::error::Error;
+use crate::format::error::{Error, Result};
+use crate::format::format_error::FormatError;
 use crate::format::header::file_state::FileState;
 use crate::format::header::luks;
 use crate::format::header::Header;
@@ -48,10 +49,10 @@ impl ImageInfo {
     /// # Errors
     ///
     /// Fails with errors of the file system, if `path` is neither a file nor a block device,
-    /// and with an [`Error`](crate::Error) in an [`io::Error`] for an image of another format
+    /// and with [`Error::Format`] for an image of another format
     /// and for a corrupt or truncated qcow2 image. An image that QEMU would not open is an
     /// error. So is a table that extends beyond the end of the file, where QEMU reads zeros.
-    pub fn read(path: &Path, format: Option<Format>) -> io::Result<Self> {
+    pub fn read(path: &Path, format: Option<Format>) -> Result<Self> {
         let mut file = open(path)?;
         let metadata = file.metadata()?;
         let file_length = file.seek(SeekFrom::End(0))?;
@@ -73,12 +74,9 @@ impl ImageInfo {
             modified: modified(&metadata),
         };
         if format == Format::Qcow2 {
-            let header = Header::read(&mut file).map_err(|error| {
-                let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-                match inner {
-                    Some(Error::NotQcow2) => not_qcow2(&mut file),
-                    _ => error,
-                }
+            let header = Header::read(&mut file).map_err(|error| match error {
+                Error::Format(FormatError::NotQcow2) => not_qcow2(&mut file),
+                error => error,
             })?;
             header.check_file_length(file_length)?;
             luks::check(&mut file, &header)?;
@@ -110,7 +108,7 @@ impl ImageInfo {
     /// # Errors
     ///
     /// Those of reading the L1 table.
-    pub fn has_data(&self) -> io::Result<bool> {
+    pub fn has_data(&self) -> Result<bool> {
         let Some(header) = &self.header else {
             return Ok(true);
         };
@@ -138,7 +136,7 @@ impl ImageInfo {
     /// # Errors
     ///
     /// Those of [`Snapshot::read_all`].
-    pub fn snapshots(&self) -> io::Result<Vec<Snapshot>> {
+    pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
         match &self.header {
             Some(header) => Snapshot::read_all(&mut open(&self.path)?, header),
             None => Ok(Vec::new()),
@@ -150,7 +148,7 @@ impl ImageInfo {
     /// # Errors
     ///
     /// Those of [`Bitmap::read_all`].
-    pub fn bitmaps(&self) -> io::Result<Vec<Bitmap>> {
+    pub fn bitmaps(&self) -> Result<Vec<Bitmap>> {
         match &self.header {
             Some(header) => Bitmap::read_all(&mut open(&self.path)?, header),
             None => Ok(Vec::new()),
@@ -159,7 +157,7 @@ impl ImageInfo {
 
     /// Returns whether a QEMU, such as a running virtual machine, may write to the file. An
     /// overlay of it cannot be opened then.
-    pub(crate) fn is_written(&self) -> io::Result<bool> {
+    pub(crate) fn is_written(&self) -> Result<bool> {
         Ok(lock::is_written(&open(&self.path)?))
     }
 
@@ -169,7 +167,7 @@ impl ImageInfo {
     /// # Errors
     ///
     /// Those of opening the file.
-    pub fn is_in_use(&self) -> io::Result<bool> {
+    pub fn is_in_use(&self) -> Result<bool> {
         Ok(lock::is_in_use(&open(&self.path)?) || lock::is_open_for_writing(&self.path)?)
     }
 
@@ -184,7 +182,7 @@ impl ImageInfo {
     }
 
     /// Returns whether `file`, which this was read from, still has that length and time.
-    pub(crate) fn is_unchanged(&self, file: &File) -> io::Result<bool> {
+    pub(crate) fn is_unchanged(&self, file: &File) -> Result<bool> {
         let metadata = file.metadata()?;
         let length = if self.is_block_device {
             self.file_length

@@ -1,11 +1,11 @@
 //! One image of a chain, and where it stores the content of its disk.
 
 use std::collections::HashMap;
-use std::io;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::format::error::{check_end, Error};
+use crate::format::error::Result;
+use crate::format::format_error::{check_end, FormatError};
 use crate::format::header::Header;
 use crate::format::size::SECTOR;
 use crate::format::tables::limits::bytes_mapped_by_l2_table;
@@ -57,9 +57,9 @@ impl<S: Storage> Layer<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Encrypted`] and [`Error::ExternalData`] for images whose data cannot be
-    /// read here, [`Error::Truncated`] if the file ends before its L1 or refcount table does.
-    pub fn new(storage: S, header: Option<&Header>) -> Result<Self, Error> {
+    /// [`FormatError::Encrypted`] and [`FormatError::ExternalData`] for images whose data cannot be
+    /// read here, [`FormatError::Truncated`] if the file ends before its L1 or refcount table does.
+    pub fn new(storage: S, header: Option<&Header>) -> std::result::Result<Self, FormatError> {
         let Some(header) = header else {
             return Ok(Layer {
                 virtual_size: storage.length().next_multiple_of(SECTOR),
@@ -68,11 +68,11 @@ impl<S: Storage> Layer<S> {
             });
         };
         if let Some(format) = header.encryption_format() {
-            return Err(Error::Encrypted(format));
+            return Err(FormatError::Encrypted(format));
         }
         if header.has_incompatible(Header::EXTERNAL_DATA) {
             let name = header.data_file().unwrap_or_default().to_vec();
-            return Err(Error::ExternalData(name));
+            return Err(FormatError::ExternalData(name));
         }
         header.check_file_length(storage.length())?;
         let tables = Tables {
@@ -104,7 +104,7 @@ impl<S: Storage> Layer<S> {
     }
 
     /// Finds where the content at `offset` is stored. `offset` must be below the virtual size.
-    pub fn part(&self, offset: u64) -> io::Result<Part> {
+    pub fn part(&self, offset: u64) -> Result<Part> {
         let length = self.virtual_size - offset;
         let part = match &self.tables {
             Some(tables) => tables.part(&self.storage, offset)?,
@@ -130,7 +130,7 @@ impl<S: Storage> Layer<S> {
 
     /// Like [`part`](Self::part), for a caller that reads the content anyway: it takes the
     /// holes of a raw image for data, because finding them costs a system call.
-    pub fn part_to_read(&self, offset: u64) -> io::Result<Part> {
+    pub fn part_to_read(&self, offset: u64) -> Result<Part> {
         match &self.tables {
             Some(_) => self.part(offset),
             None => Ok(Part {
@@ -142,7 +142,7 @@ impl<S: Storage> Layer<S> {
 }
 
 impl Tables {
-    fn part(&self, storage: &impl Storage, offset: u64) -> io::Result<Part> {
+    fn part(&self, storage: &impl Storage, offset: u64) -> Result<Part> {
         let index = offset / self.bytes_per_l2;
         let l1 = self.slice(storage, &self.l1, 8 * index)?;
         let Some(start) = self.mapping.l2_table(&l1[..8])? else {
@@ -201,7 +201,7 @@ impl Tables {
 
     /// Checks that a cluster begins within the file. The last cluster of a file can be cut
     /// short: QEMU and others do not write the zeros at its end.
-    fn check(&self, place: Place, length: u64) -> Result<Place, Error> {
+    fn check(&self, place: Place, length: u64) -> std::result::Result<Place, FormatError> {
         let start = match place {
             Place::At(offset) => offset,
             Place::Compressed(compressed) => compressed.offset,
@@ -212,7 +212,7 @@ impl Tables {
     }
 
     /// Returns the entries of a table from byte `position` on, at least one.
-    fn slice(&self, storage: &impl Storage, table: &Table, position: u64) -> io::Result<Slice> {
+    fn slice(&self, storage: &impl Storage, table: &Table, position: u64) -> Result<Slice> {
         let start = position / SLICE * SLICE;
         let offset = table.start.saturating_add(start);
         let skipped = (position - start) as usize;

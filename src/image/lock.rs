@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
+use crate::format::error::Result;
+
 #[cfg(target_os = "linux")]
 use tempfile::NamedTempFile;
 
@@ -35,7 +37,7 @@ pub(crate) fn is_written(file: &File) -> bool {
 /// Returns whether a process has the file at `path`, which this user owns, open for writing;
 /// false if the system cannot tell.
 #[cfg(target_os = "linux")]
-pub(crate) fn is_open_for_writing(path: &Path) -> io::Result<bool> {
+pub(crate) fn is_open_for_writing(path: &Path) -> Result<bool> {
     // On NFS and SMB the server may grant no lease at all, and the answer is the same as for a
     // file that is open. A new file, which surely is not open, tells these apart.
     Ok(is_lease_refused(path)? && !is_lease_refused_beside(path))
@@ -44,7 +46,7 @@ pub(crate) fn is_open_for_writing(path: &Path) -> io::Result<bool> {
 /// Returns whether no read lease is granted. The owner of a file gets one only if no process has
 /// it open for writing (fcntl(2)).
 #[cfg(target_os = "linux")]
-fn is_lease_refused(path: &Path) -> io::Result<bool> {
+fn is_lease_refused(path: &Path) -> Result<bool> {
     // Closing it gives back the lease.
     let file = open(path)?;
     // SAFETY: the call takes two integers and writes no memory.
@@ -63,7 +65,7 @@ fn is_lease_refused_beside(path: &Path) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn is_open_for_writing(_path: &Path) -> io::Result<bool> {
+pub(crate) fn is_open_for_writing(_path: &Path) -> Result<bool> {
     Ok(false)
 }
 
@@ -81,5 +83,5 @@ fn is_locked(file: &File, start: i32, length: i32) -> bool {
         let status = libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut question);
         (status, question)
     };
-    status == 0 && answer.l_type != libc::F_UNLCK as _
+    status == 0 && answer.l_type != libc::F_UNLCK as libc::c_short
 }

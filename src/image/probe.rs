@@ -1,37 +1,37 @@
 //! Opening image files, and detecting their format from the first bytes.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{Read, Seek};
 use std::path::Path;
 
-use crate::format::error::Error;
+use crate::format::error::{Error, Result};
+use crate::format::format_error::FormatError;
 use crate::format::image_format::{Format, DMG, LUKS};
 use crate::format::other_file::other_file;
 use crate::format::size::SECTOR;
 
 /// Opens a regular file or a block device. A named pipe would block, and a directory would
 /// cause obscure errors later.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> Result<File> {
     use std::os::unix::fs::FileTypeExt;
 
     let kind = std::fs::metadata(path)?.file_type();
-    let problem = if kind.is_file() || kind.is_block_device() {
-        return File::open(path);
+    if kind.is_file() || kind.is_block_device() {
+        Ok(File::open(path)?)
     } else if kind.is_dir() {
-        "it is a directory, not an image file"
+        Err(Error::Directory)
     } else {
-        "it is neither a file nor a block device"
-    };
-    Err(io::Error::other(problem))
+        Err(Error::SpecialFile)
+    }
 }
 
 /// Detects the format of `file`, which is at `path`, from its content. Leaves it at its
 /// start.
-pub(crate) fn detect(file: &mut File, path: &Path) -> io::Result<Format> {
+pub(crate) fn detect(file: &mut File, path: &Path) -> Result<Format> {
     match detect_start(&read_start(file)?)? {
         // QEMU recognizes these by their name alone (`block/dmg.c`, `dmg_probe`).
         Format::Raw if path.extension().is_some_and(|end| end == "dmg") => {
-            Err(Error::ForeignFormat(DMG).into())
+            Err(FormatError::ForeignFormat(DMG).into())
         }
         format => Ok(format),
     }
@@ -39,11 +39,11 @@ pub(crate) fn detect(file: &mut File, path: &Path) -> io::Result<Format> {
 
 /// Checks that `file` can be a raw image. It can begin with a LUKS header: a guest writes
 /// that when it encrypts a whole disk.
-pub(crate) fn check_raw(file: &mut File) -> io::Result<()> {
+pub(crate) fn check_raw(file: &mut File) -> Result<()> {
     match magic(&read_start(file)?) {
         None | Some(LUKS) => Ok(()),
-        Some("qcow2") => Err(Error::NotRaw.into()),
-        Some(format) => Err(Error::ForeignFormat(format).into()),
+        Some("qcow2") => Err(FormatError::NotRaw.into()),
+        Some(format) => Err(FormatError::ForeignFormat(format).into()),
     }
 }
 
@@ -51,30 +51,32 @@ pub(crate) fn check_raw(file: &mut File) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// [`Error::ForeignFormat`] if that is neither raw nor qcow2, [`Error::OtherFile`] for a file that
+/// [`FormatError::ForeignFormat`] if that is neither raw nor qcow2, [`FormatError::OtherFile`] for a file that
 /// is no disk image, such as an archive.
-pub fn detect_start(start: &[u8]) -> Result<Format, Error> {
+pub fn detect_start(start: &[u8]) -> std::result::Result<Format, FormatError> {
     match (magic(start), other_file(start)) {
         (Some("qcow2"), _) => Ok(Format::Qcow2),
-        (Some(format), _) => Err(Error::ForeignFormat(format)),
-        (None, Some(found)) => Err(Error::OtherFile(found)),
+        (Some(format), _) => Err(FormatError::ForeignFormat(format)),
+        (None, Some(found)) => Err(FormatError::OtherFile(found)),
         (None, None) => Ok(Format::Raw),
     }
 }
 
 /// Returns the error that `file`, which should be a qcow2 image, is none. Says what it is, if
 /// that is known.
-pub(crate) fn not_qcow2(file: &mut File) -> io::Error {
-    let start = file.rewind().and_then(|()| read_start(file));
-    match start.map(|start| detect_start(&start)) {
-        Ok(Err(found)) => found.into(),
-        Ok(Ok(_)) => Error::NotQcow2.into(),
+pub(crate) fn not_qcow2(file: &mut File) -> Error {
+    let start = file.rewind().map_err(Error::from);
+    match start.and_then(|()| read_start(file)) {
+        Ok(start) => detect_start(&start)
+            .err()
+            .unwrap_or(FormatError::NotQcow2)
+            .into(),
         Err(error) => error,
     }
 }
 
 /// Reads the first 512 bytes of `file`, and leaves it at its start.
-fn read_start(file: &mut File) -> io::Result<Vec<u8>> {
+fn read_start(file: &mut File) -> Result<Vec<u8>> {
     let mut start = Vec::new();
     file.take(SECTOR).read_to_end(&mut start)?;
     file.rewind()?;

@@ -1,7 +1,7 @@
 //! Conversion: writing a new image with the content of a disk.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use std::thread;
 
@@ -13,6 +13,7 @@ use crate::copy::pipeline::Pipeline;
 use crate::copy::source::Source;
 use crate::copy::stream::Stream;
 use crate::copy::tables::write_tables;
+use crate::format::error::{Error, Result};
 use crate::format::header::new_header::max_virtual_size;
 use crate::format::header::Header;
 use crate::format::image_format::Format;
@@ -40,7 +41,7 @@ const RAW_UNIT: u64 = 64 << 10;
 /// use qcow2_overlay::{chain, Conversion, Options};
 /// let source = chain("node.img".as_ref(), None)?;
 /// Conversion::to_qcow2(Options::default()).write_file(&source, "node.qcow2".as_ref())?;
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), qcow2_overlay::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Conversion<'a> {
@@ -131,7 +132,7 @@ impl<'a> Conversion<'a> {
     /// QEMU may write to an image, if an image does not match its backing file, if a backing
     /// file has changed since a disk above it recorded it, and if an image changes while it is
     /// read. No file is left behind.
-    pub fn write_file(&self, source: &[ImageInfo], path: &Path) -> io::Result<NewImage> {
+    pub fn write_file(&self, source: &[ImageInfo], path: &Path) -> Result<NewImage> {
         self.write(path, |base, output| {
             self.check_source(source)?;
             let reader = DiskReader::of(source)?;
@@ -147,11 +148,7 @@ impl<'a> Conversion<'a> {
     /// # Errors
     ///
     /// Those of [`write_file`](Self::write_file) and of `source`.
-    pub fn write_stream(
-        &self,
-        source: &mut (dyn Read + Send),
-        path: &Path,
-    ) -> io::Result<NewImage> {
+    pub fn write_stream(&self, source: &mut (dyn Read + Send), path: &Path) -> Result<NewImage> {
         self.write(path, |base, output| {
             let size = self.rounded_size();
             let least = base.map_or(0, DiskReader::virtual_size);
@@ -174,7 +171,7 @@ impl<'a> Conversion<'a> {
         output: &impl Output,
         source: &DiskReader<S>,
         base: Option<&DiskReader<S>>,
-    ) -> io::Result<NewImage> {
+    ) -> Result<NewImage> {
         self.copy_disk(source, source.depth(), base, output)
     }
 
@@ -182,8 +179,8 @@ impl<'a> Conversion<'a> {
     fn write(
         &self,
         path: &Path,
-        copy: impl FnOnce(Option<&DiskReader<OpenFile>>, &NewFile) -> io::Result<NewImage>,
-    ) -> io::Result<NewImage> {
+        copy: impl FnOnce(Option<&DiskReader<OpenFile>>, &NewFile) -> Result<NewImage>,
+    ) -> Result<NewImage> {
         check_chain(self.base).map_err(in_base)?;
         let base = match self.base {
             [] => None,
@@ -208,7 +205,7 @@ impl<'a> Conversion<'a> {
         depth: usize,
         base: Option<&DiskReader<S>>,
         output: &impl Output,
-    ) -> io::Result<NewImage> {
+    ) -> Result<NewImage> {
         let least = base.map_or(0, DiskReader::virtual_size);
         self.check_size(disk.virtual_size(), least)?;
         let size = self.rounded_size().unwrap_or(disk.virtual_size());
@@ -223,7 +220,7 @@ impl<'a> Conversion<'a> {
         size: Option<u64>,
         base: Option<&DiskReader<S>>,
         output: &impl Output,
-    ) -> io::Result<NewImage> {
+    ) -> Result<NewImage> {
         let (allocator, subclusters) = match &self.options {
             None => {
                 let size = RAW_UNIT as usize;
@@ -267,17 +264,13 @@ impl<'a> Conversion<'a> {
     }
 
     /// Checks the source as [`check_chain`] does, except that a raw disk can have any content.
-    fn check_source(&self, images: &[ImageInfo]) -> io::Result<()> {
+    fn check_source(&self, images: &[ImageInfo]) -> Result<()> {
         images.iter().try_for_each(check_not_written)?;
         if matches!(images, [image] if image.format == Format::Raw) {
             return Ok(());
         }
         if !self.allow_changed_base {
-            check_records(
-                images,
-                "if its content is still the same, as after a rebuild, --allow-changed-base \
-                 reads the disk; if not, the disk cannot be restored",
-            )?;
+            check_records(images)?;
         }
         check_consistency(images)
     }
@@ -290,18 +283,20 @@ impl<'a> Conversion<'a> {
         }
     }
 
-    fn check_size(&self, source: u64, base: u64) -> io::Result<()> {
+    fn check_size(&self, source: u64, base: u64) -> Result<()> {
         let (size, what) = match self.size {
             Some(size) => (size, "the size asked for"),
             None => (source, "the size of the source"),
         };
         let size = size.next_multiple_of(SECTOR);
-        for (name, least) in [("the source", source), ("the backing file", base)] {
+        for (than, least) in [("the source", source), ("the backing file", base)] {
             if size < least {
-                return Err(io::Error::other(format!(
-                    "{what} is {size} bytes, less than the {least} bytes of {name}, whose end \
-                     would be lost: give a larger one, as -o size={least} (in a BUILD file: size)"
-                )));
+                return Err(Error::TooSmall {
+                    what,
+                    size,
+                    than,
+                    least,
+                });
             }
         }
         Ok(())
@@ -321,13 +316,10 @@ fn layers_above(images: &[ImageInfo], base: &[ImageInfo]) -> usize {
     }
 }
 
-fn check_unchanged(images: &[ImageInfo], reader: &DiskReader<OpenFile>) -> io::Result<()> {
+fn check_unchanged(images: &[ImageInfo], reader: &DiskReader<OpenFile>) -> Result<()> {
     for (index, image) in images.iter().enumerate() {
         if !image.is_unchanged(&reader.storage(index).file)? {
-            return Err(io::Error::other(format!(
-                "{:?} was changed while it was read",
-                image.path
-            )));
+            return Err(Error::Changed(image.path.clone()));
         }
     }
     Ok(())

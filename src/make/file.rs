@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{fchown, FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use crate::format::error::{Error, Result};
 use crate::format::layout::Layout;
 use crate::image::lock;
 use crate::make::new_file::{flush, NewFile};
@@ -12,7 +13,7 @@ use crate::make::new_file::{flush, NewFile};
 /// What to do if the new image's file exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// Leave it and fail with [`io::ErrorKind::AlreadyExists`].
+    /// Leave it and fail with [`Error::Exists`].
     Keep,
     /// Replace it with the new image in one step. Fail if it is not a regular file, if it is
     /// write-protected (as Bazel's outputs are; this holds for root too), or if the locks of
@@ -27,7 +28,7 @@ pub enum Existing {
 /// # Errors
 ///
 /// Those of [`write_file`].
-pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Result<()> {
+pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> Result<()> {
     write_file(path, existing, |file| write_sparse(file, layout))
 }
 
@@ -51,8 +52,8 @@ pub fn create_file(path: &Path, layout: &Layout, existing: Existing) -> io::Resu
 pub fn write_file<T>(
     path: &Path,
     existing: Existing,
-    write: impl FnOnce(&File) -> io::Result<T>,
-) -> io::Result<T> {
+    write: impl FnOnce(&File) -> Result<T>,
+) -> Result<T> {
     write_watched_file(path, existing, write, |_| ())
 }
 
@@ -60,9 +61,9 @@ pub fn write_file<T>(
 pub(crate) fn write_watched_file<T>(
     path: &Path,
     existing: Existing,
-    write: impl FnOnce(&File) -> io::Result<T>,
+    write: impl FnOnce(&File) -> Result<T>,
     before_named: impl FnOnce(&T),
-) -> io::Result<T> {
+) -> Result<T> {
     let replaced = check_target(path, existing)?;
     let new = NewFile::beside(path)?;
     if let Some(replaced) = &replaced {
@@ -71,11 +72,15 @@ pub(crate) fn write_watched_file<T>(
     let written = write(new.file())?;
     flush(new.file())?;
     before_named(&written);
-    match existing {
-        Existing::Keep => new.name(path)?,
-        Existing::Replace => new.replace(path)?,
+    let named = match existing {
+        Existing::Keep => new.name(path),
+        Existing::Replace => new.replace(path),
+    };
+    match named {
+        Ok(()) => Ok(written),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Exists),
+        Err(error) => Err(error.into()),
     }
-    Ok(written)
 }
 
 /// Checks that nothing is at `path`, or a file that may be replaced. [`write_file`] does this
@@ -84,15 +89,15 @@ pub(crate) fn write_watched_file<T>(
 /// # Errors
 ///
 /// Those of [`Existing`].
-pub fn check_target(path: &Path, existing: Existing) -> io::Result<Option<Metadata>> {
+pub fn check_target(path: &Path, existing: Existing) -> Result<Option<Metadata>> {
     let Ok(found) = path.symlink_metadata() else {
         return Ok(None);
     };
     let kind = found.file_type();
-    let problem = if !kind.is_file() && !kind.is_symlink() {
+    let what = if !kind.is_file() && !kind.is_symlink() {
         "it exists and is not a regular file"
     } else if existing == Existing::Keep {
-        return Err(io::ErrorKind::AlreadyExists.into());
+        return Err(Error::Exists);
     } else if kind.is_file() && found.permissions().readonly() {
         "it exists and is write-protected"
     } else if kind.is_file() && lock::is_in_use(&File::open(path)?) {
@@ -100,19 +105,19 @@ pub fn check_target(path: &Path, existing: Existing) -> io::Result<Option<Metada
     } else {
         return Ok(Some(found).filter(Metadata::is_file));
     };
-    Err(io::Error::other(problem))
+    Err(Error::NotReplaceable { what })
 }
 
-fn write_sparse(file: &File, layout: &Layout) -> io::Result<()> {
+fn write_sparse(file: &File, layout: &Layout) -> Result<()> {
     for (offset, bytes) in layout.segments() {
         file.write_all_at(&bytes, offset)?;
     }
-    file.set_len(layout.file_length())
+    Ok(file.set_len(layout.file_length())?)
 }
 
 /// Gives `file` the mode of the file that it will replace, and its owner and group where the
 /// system allows that. Nobody gets a permission that they did not have.
-fn keep_permissions(file: &File, replaced: &Metadata) -> io::Result<()> {
+fn keep_permissions(file: &File, replaced: &Metadata) -> Result<()> {
     let (user, group) = (replaced.uid(), replaced.gid());
     // Only root can give a file away, and only a member can give it to a group.
     let has_group = fchown(file, Some(user), Some(group))

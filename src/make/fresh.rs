@@ -1,11 +1,11 @@
 //! Fresh writable disks like an overlay, and the images that back them.
 
 use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::format::error::Error;
+use crate::format::error::{Error, Result};
+use crate::format::format_error::FormatError;
 use crate::format::header::file_state::FileState;
 use crate::format::image_format::Format;
 use crate::format::options::Options;
@@ -46,11 +46,11 @@ impl FreshDisk {
     /// - an image does not match its backing file, see [`check_consistency`](crate::check_consistency),
     /// - the locks of a running QEMU show that it may write to one of the images,
     /// - the real path of the base leads to a different backing chain than its given path.
-    pub fn like(overlay: &Path) -> io::Result<Self> {
-        let images = chain(overlay, Some(Format::Qcow2)).map_err(say_what_is_needed)?;
+    pub fn like(overlay: &Path) -> Result<Self> {
+        let images = chain(overlay, Some(Format::Qcow2))?;
         check_chain(&images)?;
         let top = &images[0];
-        let header = top.header.as_ref().ok_or(Error::NotQcow2)?;
+        let header = top.header.as_ref().ok_or(FormatError::NotQcow2)?;
         let options = Options::like(header);
         let own = usize::from(!top.has_data()?);
         Self::on(images, own, options)
@@ -62,13 +62,13 @@ impl FreshDisk {
     /// # Errors
     ///
     /// Those of [`like`](Self::like).
-    pub fn backed_by(base: &[ImageInfo], options: Options) -> io::Result<Self> {
+    pub fn backed_by(base: &[ImageInfo], options: Options) -> Result<Self> {
         check_chain(base)?;
         Self::on(base.to_vec(), 0, options)
     }
 
     /// Returns a disk that is backed by the images of `overlay` after the first `own`.
-    fn on(overlay: Vec<ImageInfo>, own: usize, options: Options) -> io::Result<Self> {
+    fn on(overlay: Vec<ImageInfo>, own: usize, options: Options) -> Result<Self> {
         let base = &overlay[own..];
         if base.is_empty() {
             return Ok(FreshDisk {
@@ -90,33 +90,21 @@ impl FreshDisk {
     }
 }
 
-/// Explains what to give instead of an image that is not qcow2.
-fn say_what_is_needed(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
-    match inner {
-        Some(Error::NotQcow2) => io::Error::other(
-            "it is not a qcow2 image: create an overlay that is backed by it, and give that \
-             (qcow2-overlay create -b; in a BUILD file: qcow2_overlay)",
-        ),
-        _ => error,
-    }
-}
-
 /// Reads the chain from the real path of its first image, as a reader of the new disk will,
 /// and checks that it consists of the same files.
-fn real_chain(images: &[ImageInfo]) -> io::Result<Vec<ImageInfo>> {
-    let in_file = |path: &Path, e: io::Error| io::Error::new(e.kind(), format!("{path:?}: {e}"));
-    let real_path = |path: &Path| fs::canonicalize(path).map_err(|e| in_file(path, e));
+fn real_chain(images: &[ImageInfo]) -> Result<Vec<ImageInfo>> {
+    let real_path = |path: &Path| fs::canonicalize(path).map_err(|error| Error::at(path, error));
     let start = real_path(&images[0].path)?;
-    let mut real = chain(&start, Some(images[0].format)).map_err(|e| in_file(&start, e))?;
+    let mut real =
+        chain(&start, Some(images[0].format)).map_err(|error| Error::at(&start, error))?;
     // If one chain were longer, an image above would differ already.
     for (image, given) in real.iter_mut().zip(images) {
         if !image.is_same_file(given) {
-            return Err(io::Error::other(format!(
-                "its base is {:?} by the path given, but {:?} by its real path {start:?}; \
-                 symbolic links must not separate an overlay from its base",
-                given.path, image.path
-            )));
+            return Err(Error::OtherByRealPath {
+                given: given.path.clone(),
+                start,
+                found: image.path.clone(),
+            });
         }
         image.path = real_path(&image.path)?;
     }

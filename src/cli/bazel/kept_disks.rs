@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -97,9 +96,9 @@ fn place(directory: &Path) -> String {
 }
 
 /// Copies a disk to another file system.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+fn copy(from: &Path, to: &Path) -> qcow2_overlay::Result<()> {
     let from = File::open(from)?;
-    write_file(to, Existing::Keep, |to| copy_sparse(&from, to))
+    write_file(to, Existing::Keep, |to| Ok(copy_sparse(&from, to)?))
 }
 
 /// Writes README.txt: a kept disk needs its base.
@@ -107,7 +106,7 @@ pub fn write_note(directory: &Path, disks: &[Disk]) -> Result<()> {
     let path = directory.join("README.txt");
     let text = note(disks);
     let written = write_file(&path, Existing::Keep, |file| {
-        file.write_all_at(text.as_bytes(), 0)
+        Ok(file.write_all_at(text.as_bytes(), 0)?)
     });
     written.with_context(|| format!("cannot write {path:?}"))
 }

@@ -6,8 +6,11 @@ use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 use clap::{Arg, ArgMatches, Command};
-use qcow2_overlay::{chain, create_file, parse_size, BackingState, FreshDisk, Layout, SECTOR};
+use qcow2_overlay::{
+    chain, create_file, parse_size, BackingState, Error, FreshDisk, Layout, SECTOR,
+};
 
+use crate::cli::advice::{About, Role};
 use crate::cli::arguments::{self, path_of};
 use crate::cli::backing::check_outside;
 use crate::cli::failure::usage;
@@ -48,7 +51,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         Some(text) => Some(parse_size(text).map_err(|e| usage(format!("--size: {e}")))?),
         None => None,
     };
-    let mut disk = FreshDisk::like(overlay).with_context(|| format!("{overlay:?}"))?;
+    let mut disk = FreshDisk::like(overlay)
+        .with_context(|| About::new(Role::Overlay, format!("{overlay:?}")))?;
     if let Some(size) = size {
         let least = disk.overlay[0].virtual_size;
         if size.next_multiple_of(SECTOR) < least {
@@ -65,7 +69,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let what = describe(layout.header());
     match create_file(file, &layout, existing) {
         // Another process may have written it just now.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+        Err(error @ Error::Exists) => {
             if has_content(file, &layout) {
                 let _ = print(&format!("{file:?} is there already: {what}\n"));
                 return Ok(());

@@ -6,13 +6,15 @@ use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 use clap::{ArgMatches, Command};
-use qcow2_overlay::{chain, detect_start, Conversion, Format, ImageInfo, OptionList, SECTOR};
+use qcow2_overlay::{
+    chain, detect_start, Conversion, Error, Format, ImageInfo, OptionList, SECTOR,
+};
 
+use crate::cli::advice::{About, Role};
 use crate::cli::arguments::{self, flag, format, format_of, option_list, path_of};
 use crate::cli::backing::{check_outside, check_stands_alone, Backing};
 use crate::cli::failure::usage;
 use crate::cli::messages::{cannot_write, describe_converted, existing, say_written};
-use crate::cli::neutral::about_source;
 use crate::cli::option_help::OPTIONS_HELP;
 use crate::cli::process::signals::clean_up_when_ended;
 use crate::cli::progress::Progress;
@@ -120,11 +122,11 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     } else {
         conversion.write_file(&images, file)
     };
-    let converted = converted.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => cannot_write(file, error),
-        _ => {
+    let converted = converted.map_err(|error| match error {
+        Error::Exists => cannot_write(file, error),
+        error => {
             let about = format!("cannot convert {:?} to {file:?}", arguments.source);
-            anyhow::Error::new(error).context(about)
+            anyhow::Error::new(error).context(About::new(Role::Source, about))
         }
     })?;
     if let Some(progress) = &progress {
@@ -177,15 +179,15 @@ impl<'a> Arguments<'a> {
     }
 
     fn open_source(&self) -> Result<Vec<ImageInfo>> {
-        let about = || format!("{:?}", self.source);
+        let about = || About::new(Role::Source, format!("{:?}", self.source));
         if self.standalone {
             let image = ImageInfo::read(self.source, self.source_format);
-            let image = image.map_err(about_source).with_context(about)?;
+            let image = image.with_context(about)?;
             check_stands_alone("", &image)?;
             return Ok(vec![image]);
         }
         let images = chain(self.source, self.source_format);
-        images.map_err(about_source).with_context(about)
+        images.with_context(about)
     }
 
     fn conversion<'b>(&self, base: &'b [ImageInfo]) -> Conversion<'b> {
@@ -222,8 +224,9 @@ impl<'a> Arguments<'a> {
             // Most likely the program that should have written to it has failed.
             bail!("standard input is empty: a disk has at least one byte");
         }
-        let found = || detect_start(&start).map_err(|error| about_source(error.into()));
-        if self.source_format.is_none() && found().context("standard input")? == Format::Qcow2 {
+        let about = || About::new(Role::Source, "standard input".to_owned());
+        let found = || detect_start(&start).with_context(about);
+        if self.source_format.is_none() && found()? == Format::Qcow2 {
             return Err(usage(
                 "standard input is a qcow2 image, which is not read in order: give the name of \
                  a file, or -f raw if these bytes themselves are the disk",

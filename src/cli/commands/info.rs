@@ -7,11 +7,11 @@ use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
 use qcow2_overlay::{chain, BackingState, ImageInfo};
 use serde_json::Value;
 
+use crate::cli::advice::{About, Role};
 use crate::cli::info_output::description::ImageDescription;
 use crate::cli::info_output::json::to_json;
 use crate::cli::info_output::text::to_text;
 use crate::cli::messages::print;
-use crate::cli::neutral::neutral;
 
 pub fn command() -> Command {
     Command::new("info")
@@ -54,9 +54,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     } else {
         ImageInfo::read(file, None).map(|image| vec![image])
     };
-    let images = images
-        .map_err(neutral)
-        .with_context(|| format!("{file:?}"))?;
+    let images = images.with_context(|| About::new(Role::Subject, format!("{file:?}")))?;
     // One image alone is compared with nothing.
     let records: Vec<BackingState> = (0..images.len())
         .map(|start| BackingState::of(&images[start..]))

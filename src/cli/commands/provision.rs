@@ -13,8 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{anyhow, bail, Context, Result};
 use clap::{ArgMatches, Command};
 use qcow2_overlay::{
-    chain, check_target, directory_of, remove_unfinished, Conversion, Error, Format, FreshDisk,
-    ImageInfo,
+    chain, check_target, directory_of, remove_unfinished, Conversion, Error, Format, FormatError,
+    FreshDisk, ImageInfo,
 };
 use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempDir;
@@ -170,14 +170,14 @@ fn check_success(program: &OsStr, status: ExitStatus, told_to_end: Option<i32>) 
     }))
 }
 
-/// Returns an error about the disk, without the library's advice, which is for backing files.
-fn about_the_disk(error: io::Error) -> anyhow::Error {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    match inner {
-        Some(Error::NotQcow2 | Error::OtherFile(_) | Error::ForeignFormat(_)) => {
+/// Returns an error about the disk after COMMAND.
+fn about_the_disk(error: Error) -> anyhow::Error {
+    use FormatError::{ForeignFormat, NotQcow2, OtherFile};
+    match error {
+        Error::Format(NotQcow2 | OtherFile(_) | ForeignFormat(_)) => {
             anyhow!("the disk after COMMAND: it is not a qcow2 image")
         }
-        _ => anyhow::Error::new(error).context("the disk after COMMAND"),
+        error => anyhow::Error::new(error).context("the disk after COMMAND"),
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use qcow2_overlay::{Existing, FreshDisk, ImageInfo, Layout};
 
+use crate::cli::advice::{About, Role};
 use crate::cli::disks::blockdev::blockdev;
 use crate::cli::failure::usage;
 use crate::cli::messages;
@@ -79,7 +80,8 @@ pub struct Disk {
 impl DiskArgument {
     /// Reads the overlay.
     pub fn read(&self) -> Result<FreshDisk> {
-        FreshDisk::like(&self.overlay).with_context(|| self.about())
+        let about = || About::new(Role::Overlay, self.about());
+        FreshDisk::like(&self.overlay).with_context(about)
     }
 
     /// Returns what messages about the disk begin with.

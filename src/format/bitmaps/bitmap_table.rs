@@ -1,11 +1,12 @@
 //! The table of a persistent bitmap, which QEMU reads when it opens the image.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::format::bitmaps::bitmap::Bitmap;
-use crate::format::error::require;
+use crate::format::error::Result;
+use crate::format::format_error::require;
 use crate::format::header::Header;
 use crate::format::size::SECTOR;
 
@@ -23,7 +24,7 @@ pub(crate) fn check(
     reader: &mut (impl Read + Seek),
     header: &Header,
     bitmap: &Bitmap,
-) -> io::Result<()> {
+) -> Result<()> {
     let cluster_size = header.cluster_size();
     let bits = (header.virtual_size / SECTOR * SECTOR).div_ceil(bitmap.granularity());
     // QEMU stores words of 64 bits.

@@ -2,7 +2,7 @@
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::error::{require, Error};
+use crate::format::format_error::{require, FormatError};
 use crate::format::header::Header;
 
 /// QEMU's limits (`block/qcow2.h`, `QCOW2_MAX_BITMAPS` and below).
@@ -13,21 +13,24 @@ pub(crate) const MAX_DIRECTORY: u64 = 1024 * MAX_BITMAPS as u64;
 pub(crate) const LENGTH: u64 = 24;
 
 /// Checks the extension. Without the feature bit only its length counts.
-pub(crate) fn check(header: &Header, extension: &[u8]) -> Result<(), Error> {
+pub(crate) fn check(header: &Header, extension: &[u8]) -> Result<(), FormatError> {
     match header.autoclear_features & Header::BITMAPS {
         0 => require_length(extension),
         _ => directory(extension, header.cluster_size()).map(drop),
     }
 }
 
-fn require_length(extension: &[u8]) -> Result<(), Error> {
+fn require_length(extension: &[u8]) -> Result<(), FormatError> {
     let length = extension.len() as u64;
     let field = "length of the bitmaps extension";
     require(length == LENGTH, field, length)
 }
 
 /// Returns the number of bitmaps, and the length and the offset of their directory in bytes.
-pub(crate) fn directory(extension: &[u8], cluster_size: u64) -> Result<(u32, u64, u64), Error> {
+pub(crate) fn directory(
+    extension: &[u8],
+    cluster_size: u64,
+) -> Result<(u32, u64, u64), FormatError> {
     require_length(extension)?;
     let count = BE::read_u32(extension);
     let reserved = BE::read_u32(&extension[4..]);

@@ -1,14 +1,15 @@
 //! The bitmap directory of an image.
 
 use std::collections::HashSet;
-use std::io::{self, Read, Seek};
+use std::io::{Read, Seek};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::format::bitmaps::bitmap::Bitmap;
 use crate::format::bitmaps::bitmap_table;
 use crate::format::bitmaps::bitmaps_extension::directory;
-use crate::format::error::require;
+use crate::format::error::Result;
+use crate::format::format_error::require;
 use crate::format::header::extension::Extension;
 use crate::format::header::Header;
 use crate::format::name::up_to_nul;
@@ -38,15 +39,15 @@ impl Bitmap {
     ///
     /// # Errors
     ///
-    /// Those of `reader`, and in an [`io::Error`]: [`Error::Truncated`] if the directory or
+    /// Those of `reader`, and [`FormatError::Truncated`] if the directory or
     /// the table of a bitmap ends beyond the end of the file (QEMU reads zeros there);
-    /// [`Error::Corrupt`] for values that the specification rules out or QEMU refuses, such
+    /// [`FormatError::Corrupt`] for values that the specification rules out or QEMU refuses, such
     /// as more than 65535 bitmaps, or extra data (`block/qcow2.c`, `qcow2_read_extensions`;
     /// `block/qcow2-bitmap.c`, `qcow2_load_dirty_bitmaps`).
     ///
-    /// [`Error::Truncated`]: crate::Error::Truncated
-    /// [`Error::Corrupt`]: crate::Error::Corrupt
-    pub fn read_all(reader: &mut (impl Read + Seek), header: &Header) -> io::Result<Vec<Self>> {
+    /// [`FormatError::Truncated`]: crate::FormatError::Truncated
+    /// [`FormatError::Corrupt`]: crate::FormatError::Corrupt
+    pub fn read_all(reader: &mut (impl Read + Seek), header: &Header) -> Result<Vec<Self>> {
         let mut bitmaps = Vec::new();
         let extension = match header.extension(Extension::BITMAPS) {
             Some(extension) if header.autoclear_features & Header::BITMAPS != 0 => extension,
@@ -75,7 +76,7 @@ impl Bitmap {
         Ok(bitmaps)
     }
 
-    fn read(table: &mut Table<'_, impl Read + Seek>, cluster_size: u64) -> io::Result<Self> {
+    fn read(table: &mut Table<'_, impl Read + Seek>, cluster_size: u64) -> Result<Self> {
         let fixed = table.take(FIXED)?;
         let table_offset = BE::read_u64(&fixed);
         let table_entries = BE::read_u32(&fixed[8..]);
@@ -122,6 +123,7 @@ mod tests {
     use super::*;
     use crate::format::bitmaps::bitmaps_extension::{LENGTH, MAX_DIRECTORY};
     use crate::format::error::Error;
+    use crate::format::format_error::FormatError;
 
     const START: usize = 65536;
 
@@ -159,15 +161,16 @@ mod tests {
         }
     }
 
-    fn read(header: &Header, directory: &[u8]) -> io::Result<Vec<Bitmap>> {
+    fn read(header: &Header, directory: &[u8]) -> Result<Vec<Bitmap>> {
         let image = [&[0; START], directory].concat();
         Bitmap::read_all(&mut Cursor::new(image), header)
     }
 
-    fn error(result: io::Result<Vec<Bitmap>>) -> Error {
-        let error = result.expect_err("an error").into_inner();
-        let error = error.expect("an error of ours").downcast::<Error>();
-        *error.expect("an error of ours")
+    fn error(result: Result<Vec<Bitmap>>) -> FormatError {
+        match result {
+            Err(Error::Format(error)) => error,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -198,7 +201,7 @@ mod tests {
         let directory = [entry("first"), entry("second")].concat();
         let header = header(extension(2, directory.len() as u64));
         for length in 0..directory.len() {
-            let expected = Error::Truncated {
+            let expected = FormatError::Truncated {
                 what: NAMES.table,
                 end: (START + directory.len()) as u64,
                 length: (START + length) as u64,
@@ -228,14 +231,14 @@ mod tests {
         ] {
             let header = header(extension(count, size));
             let found = error(read(&header, &directory));
-            assert_eq!(found, Error::Corrupt { field, value });
+            assert_eq!(found, FormatError::Corrupt { field, value });
         }
         for value in [0, 23, 32] {
             let mut data = extension(2, size);
             data.resize(value as usize, 0);
             let found = error(read(&header(data), &directory));
             let field = "length of the bitmaps extension";
-            assert_eq!(found, Error::Corrupt { field, value });
+            assert_eq!(found, FormatError::Corrupt { field, value });
         }
     }
 
@@ -249,7 +252,7 @@ mod tests {
             let found = error(read(&header(data), &directory));
             assert_eq!(
                 found,
-                Error::Corrupt {
+                FormatError::Corrupt {
                     field,
                     value: offset
                 }
@@ -258,7 +261,7 @@ mod tests {
         let mut data = extension(1, directory.len() as u64);
         BE::write_u64(&mut data[16..], u64::MAX << 16);
         let found = error(read(&header(data), &directory));
-        assert!(matches!(found, Error::Truncated { .. }), "{found:?}");
+        assert!(matches!(found, FormatError::Truncated { .. }), "{found:?}");
     }
 
     #[test]
@@ -284,7 +287,7 @@ mod tests {
             let mut bad = good.clone();
             bad[offset] = value;
             match error(read(&header, &bad)) {
-                Error::Corrupt { field: found, .. } => assert_eq!(found, field),
+                FormatError::Corrupt { field: found, .. } => assert_eq!(found, field),
                 other => panic!("{field}: {other:?}"),
             }
         }
@@ -292,7 +295,7 @@ mod tests {
             let mut bad = good.clone();
             bad[offset] = 0xff;
             match error(read(&header, &bad)) {
-                Error::Truncated { what, .. } => assert_eq!(what, "the table of a bitmap"),
+                FormatError::Truncated { what, .. } => assert_eq!(what, "the table of a bitmap"),
                 other => panic!("{other:?}"),
             }
         }

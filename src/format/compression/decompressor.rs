@@ -4,7 +4,7 @@ use zlib_rs::{Inflate, InflateFlush};
 use zrip_decode::context::DecompressContext;
 
 use crate::format::compression::zstd_frame::frame_length;
-use crate::format::error::Error;
+use crate::format::format_error::FormatError;
 
 /// The largest window of a deflate stream. QEMU decompresses with 12 bits, but there as
 /// here the output is the window, and a stream can refer to any byte of it.
@@ -33,7 +33,7 @@ impl Decompressor {
     ///
     /// # Errors
     ///
-    /// [`Error::CompressedCluster`] if the data is not compressed this way or is not a whole
+    /// [`FormatError::CompressedCluster`] if the data is not compressed this way or is not a whole
     /// cluster. The content of `output` is then unspecified.
     pub(crate) fn decompress(
         &mut self,
@@ -41,12 +41,12 @@ impl Decompressor {
         input: &[u8],
         output: &mut [u8],
         guest: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<(), FormatError> {
         let filled = match compression {
             0 => self.inflate(input, output),
             _ => self.decode_frames(input, output),
         };
-        filled.ok_or(Error::CompressedCluster { guest })
+        filled.ok_or(FormatError::CompressedCluster { guest })
     }
 
     /// Decompresses a raw deflate stream. As in QEMU (`block/qcow2-threads.c`,
@@ -129,13 +129,13 @@ mod tests {
     }
 
     /// Decompresses `input` to a cluster of `length` bytes.
-    fn decompress_to(length: usize, compression: u8, input: &[u8]) -> Result<Vec<u8>, Error> {
+    fn decompress_to(length: usize, compression: u8, input: &[u8]) -> Result<Vec<u8>, FormatError> {
         let mut output = vec![0; length];
         Decompressor::new().decompress(compression, input, &mut output, 0x20000)?;
         Ok(output)
     }
 
-    fn decompress(compression: u8, input: &[u8]) -> Result<Vec<u8>, Error> {
+    fn decompress(compression: u8, input: &[u8]) -> Result<Vec<u8>, FormatError> {
         decompress_to(CLUSTER, compression, input)
     }
 
@@ -166,7 +166,7 @@ mod tests {
                     let cut = &data[..end];
                     assert_eq!(
                         decompressor.decompress(compression, cut, &mut output, 0x20000),
-                        Err(Error::CompressedCluster { guest: 0x20000 }),
+                        Err(FormatError::CompressedCluster { guest: 0x20000 }),
                         "type {compression}, {end} bytes"
                     );
                 }

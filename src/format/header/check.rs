@@ -3,7 +3,7 @@
 use byteorder::{BigEndian as BE, ByteOrder};
 
 use crate::format::bitmaps::bitmaps_extension;
-use crate::format::error::{check_end, corrupt, Error};
+use crate::format::format_error::{check_end, corrupt, FormatError};
 use crate::format::header::extension::Extension;
 use crate::format::header::Header;
 use crate::format::tables::limits::{
@@ -18,7 +18,7 @@ const CRYPTO_HEADER: usize = 16;
 
 impl Header {
     /// Checks the fields of the header itself.
-    pub(crate) fn check_values(&self) -> Result<(), Error> {
+    pub(crate) fn check_values(&self) -> Result<(), FormatError> {
         if self.encryption > 2 {
             return corrupt("crypt_method", self.encryption);
         }
@@ -63,8 +63,8 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] if it does not.
-    pub fn check_file_length(&self, length: u64) -> Result<(), Error> {
+    /// [`FormatError::Truncated`] if it does not.
+    pub fn check_file_length(&self, length: u64) -> Result<(), FormatError> {
         let l1_bytes = 8 * u64::from(self.l1_entries);
         let table_bytes = u64::from(self.refcount_table_clusters) << self.cluster_bits;
         for (what, start, bytes) in [
@@ -83,7 +83,7 @@ impl Header {
 
 /// Checks the extensions as QEMU does when it opens an image. An extension that does not
 /// count, because another of its type follows, must be valid too.
-pub(crate) fn check_extensions(header: &Header) -> Result<(), Error> {
+pub(crate) fn check_extensions(header: &Header) -> Result<(), FormatError> {
     let is_luks = header.encryption_format() == Some("luks");
     let mut has_luks_header = false;
     for Extension { kind, data } in &header.extensions {

@@ -2,7 +2,7 @@
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::error::{corrupt, Error};
+use crate::format::format_error::{corrupt, FormatError};
 use crate::format::header::file_state::{self, FileState};
 use crate::format::image_format::Format;
 
@@ -99,7 +99,7 @@ pub(crate) fn feature_name(table: &[u8], bit: u32) -> Option<String> {
 
 /// Parses the extensions up to the end marker, or to the end of `area`, which `is_whole`
 /// unless the end of the file cuts it off.
-pub(crate) fn parse(mut area: &[u8], is_whole: bool) -> Result<Vec<Extension>, Error> {
+pub(crate) fn parse(mut area: &[u8], is_whole: bool) -> Result<Vec<Extension>, FormatError> {
     let mut extensions = Vec::new();
     while area.len() >= 8 {
         let kind = BE::read_u32(area);

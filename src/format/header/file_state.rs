@@ -4,7 +4,7 @@ use std::fmt;
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::error::{corrupt, Error};
+use crate::format::format_error::{corrupt, FormatError};
 
 /// The version of the record, its first field.
 const VERSION: u32 = 1;
@@ -73,7 +73,7 @@ pub(crate) fn encode(states: &[FileState]) -> Vec<u8> {
 
 /// Reads the data that [`encode`] returns. Anything else is an error: a record that cannot
 /// be understood must not pass for an unchanged base.
-pub(crate) fn decode(data: &[u8]) -> Result<Vec<FileState>, Error> {
+pub(crate) fn decode(data: &[u8]) -> Result<Vec<FileState>, FormatError> {
     let entries = data.get(START..).unwrap_or_default();
     if entries.is_empty() || entries.len() % ENTRY != 0 {
         return corrupt("length of the record of bases", data.len() as u64);

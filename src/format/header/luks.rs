@@ -1,10 +1,11 @@
 //! The LUKS header of an encrypted image.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::error::{check_end, corrupt};
+use crate::format::error::Result;
+use crate::format::format_error::{check_end, corrupt};
 use crate::format::header::extension::Extension;
 use crate::format::header::Header;
 
@@ -14,7 +15,7 @@ const LENGTH: usize = 592;
 
 /// Checks that an image whose `header` refers to a LUKS header has one. Its ciphers and key
 /// slots are not checked.
-pub(crate) fn check(reader: &mut (impl Read + Seek), header: &Header) -> io::Result<()> {
+pub(crate) fn check(reader: &mut (impl Read + Seek), header: &Header) -> Result<()> {
     let Some(extension) = header.extension(Extension::CRYPTO_HEADER) else {
         return Ok(());
     };

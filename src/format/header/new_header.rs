@@ -1,6 +1,6 @@
 //! The header of a new image, which depends only on its options.
 
-use crate::format::error::Error;
+use crate::format::format_error::FormatError;
 use crate::format::header::extension::Extension;
 use crate::format::header::{Header, Version};
 use crate::format::name::protocol;
@@ -19,13 +19,13 @@ const MAX_CLUSTER_SIZE: u64 = 2 << 20;
 ///
 /// If a value is out of range, if options exclude each other, if the L1 table cannot map
 /// the size, or if no file can have the name of the backing file.
-pub(crate) fn new_header(options: &Options) -> Result<Header, Error> {
+pub(crate) fn new_header(options: &Options) -> Result<Header, FormatError> {
     check_combination(options)?;
     let cluster_size = options.cluster_size;
     let limit = max_virtual_size(cluster_size, options.extended_l2);
     let size = options.virtual_size.unwrap_or_default();
     if size > limit {
-        return Err(Error::SizeTooLarge {
+        return Err(FormatError::SizeTooLarge {
             size,
             limit,
             fitting_cluster_size: fitting_cluster_size(options),
@@ -51,7 +51,7 @@ pub(crate) fn new_header(options: &Options) -> Result<Header, Error> {
     Ok(header)
 }
 
-fn check_combination(options: &Options) -> Result<(), Error> {
+fn check_combination(options: &Options) -> Result<(), FormatError> {
     let Options {
         version,
         cluster_size,
@@ -61,14 +61,14 @@ fn check_combination(options: &Options) -> Result<(), Error> {
     if !cluster_size.is_power_of_two()
         || !(MIN_CLUSTER_SIZE..=MAX_CLUSTER_SIZE).contains(&cluster_size)
     {
-        return Err(Error::InvalidClusterSize(cluster_size));
+        return Err(FormatError::InvalidClusterSize(cluster_size));
     }
     if !refcount_bits.is_power_of_two() || refcount_bits > 64 {
-        return Err(Error::InvalidRefcountBits(refcount_bits));
+        return Err(FormatError::InvalidRefcountBits(refcount_bits));
     }
     let conflict = |option: &str, needs| {
         let option = option.to_owned();
-        Err(Error::OptionConflict { option, needs })
+        Err(FormatError::OptionConflict { option, needs })
     };
     if version == Version::V2 {
         if refcount_bits != 16 {
@@ -88,7 +88,7 @@ fn check_combination(options: &Options) -> Result<(), Error> {
 }
 
 /// Adds the header extensions and the backing file's name.
-fn add_names(header: &mut Header, options: &Options) -> Result<(), Error> {
+fn add_names(header: &mut Header, options: &Options) -> Result<(), FormatError> {
     if let Some(backing) = &options.backing {
         if let Some(format) = backing.format {
             header.extensions.push(Extension::backing_format(format));
@@ -104,22 +104,22 @@ fn add_names(header: &mut Header, options: &Options) -> Result<(), Error> {
         let room = options.cluster_size as usize - start;
         let (length, limit) = (backing.name.len(), room.min(MAX_BACKING_NAME));
         if length == 0 {
-            return Err(Error::EmptyBackingName);
+            return Err(FormatError::EmptyBackingName);
         }
         if backing.name.contains(&0) {
-            return Err(Error::NulInBackingName);
+            return Err(FormatError::NulInBackingName);
         }
         if length > limit {
             // At most 2048: the larger header has no feature names either.
             let fitting = (start + length).next_power_of_two() as u64;
-            return Err(Error::BackingNameTooLong {
+            return Err(FormatError::BackingNameTooLong {
                 length,
                 limit,
                 fitting_cluster_size: (length <= MAX_BACKING_NAME).then_some(fitting),
             });
         }
         if protocol(&backing.name).is_some() {
-            return Err(Error::BackingNameIsProtocol(backing.name.clone()));
+            return Err(FormatError::BackingNameIsProtocol(backing.name.clone()));
         }
         header.backing_name = Some(backing.name.clone());
         if !options.states.is_empty() {

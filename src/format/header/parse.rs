@@ -1,10 +1,11 @@
 //! Reading a header.
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::error::{check_end, corrupt, Error};
+use crate::format::error::Result;
+use crate::format::format_error::{check_end, corrupt, FormatError};
 use crate::format::header::check::check_extensions;
 use crate::format::header::extension::{self, Extension};
 use crate::format::header::{Header, Version, MAGIC, V2_LENGTH, V3_MIN_LENGTH};
@@ -16,8 +17,8 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// Those of `reader`, and those of [`Header::parse`] in an [`io::Error`].
-    pub fn read(reader: &mut impl Read) -> io::Result<Self> {
+    /// Those of `reader` and of [`Header::parse`].
+    pub fn read(reader: &mut impl Read) -> Result<Self> {
         let mut bytes = Vec::new();
         reader.take(V2_LENGTH as u64).read_to_end(&mut bytes)?;
         let cluster_size = 1 << check_start(&bytes)?;
@@ -33,12 +34,12 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`Error::NotQcow2`], [`Error::Truncated`], [`Error::UnknownFeature`], and
-    /// [`Error::Corrupt`] for values that the specification rules out or QEMU refuses
+    /// [`FormatError::NotQcow2`], [`FormatError::Truncated`], [`FormatError::UnknownFeature`], and
+    /// [`FormatError::Corrupt`] for values that the specification rules out or QEMU refuses
     /// (`block/qcow2.c`, `qcow2_do_open`). QEMU refuses less. It reads zeros beyond the end
     /// of the file, so it can take an image that is cut off for an empty one. It also
     /// accepts a backing file's name inside the header.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+    pub fn parse(bytes: &[u8]) -> std::result::Result<Self, FormatError> {
         let cluster_bits = check_start(bytes)?;
         let mut header = Header {
             version: Version::V2,
@@ -101,16 +102,16 @@ impl Header {
                 let bit = unknown.trailing_zeros();
                 let table = header.extension(Extension::FEATURE_NAMES);
                 let name = table.and_then(|table| extension::feature_name(table, bit));
-                Err(Error::UnknownFeature { bit, name })
+                Err(FormatError::UnknownFeature { bit, name })
             }
         }
     }
 }
 
 /// Checks the fields that everything else depends on, and returns `cluster_bits`.
-fn check_start(bytes: &[u8]) -> Result<u32, Error> {
+fn check_start(bytes: &[u8]) -> std::result::Result<u32, FormatError> {
     if !bytes.starts_with(&MAGIC) {
-        return Err(Error::NotQcow2);
+        return Err(FormatError::NotQcow2);
     }
     check_end("the header", V2_LENGTH as u64, bytes.len() as u64)?;
     let version = BE::read_u32(&bytes[4..]);
@@ -126,6 +127,8 @@ fn check_start(bytes: &[u8]) -> Result<u32, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use crate::format::image_format::Format;
     use crate::format::layout::Layout;
@@ -167,7 +170,7 @@ mod tests {
     fn the_error_of_an_unknown_feature_has_its_recorded_name() {
         let mut header = Header::parse(&image()).expect("a header");
         header.incompatible_features = 1 << 63 | Header::DIRTY;
-        let unknown = |name| Error::UnknownFeature { bit: 63, name };
+        let unknown = |name| FormatError::UnknownFeature { bit: 63, name };
         assert_eq!(Header::parse(&header.encode()), Err(unknown(None)));
         let table = header.extensions.last_mut().expect("the feature names");
         // A compatible feature with the same bit, then the incompatible one.
@@ -189,7 +192,7 @@ mod tests {
             let mut bytes = image();
             bytes[offset] = value;
             match Header::parse(&bytes) {
-                Err(Error::Corrupt { field: found, .. }) => assert_eq!(found, field),
+                Err(FormatError::Corrupt { field: found, .. }) => assert_eq!(found, field),
                 other => panic!("{field}: {other:?}"),
             }
         }
@@ -203,7 +206,7 @@ mod tests {
         assert!(Header::parse(&bytes).is_ok());
         bytes[23] = 13;
         let field = "cluster_bits with extended L2 entries";
-        let corrupt = Err(Error::Corrupt { field, value: 13 });
+        let corrupt = Err(FormatError::Corrupt { field, value: 13 });
         assert_eq!(Header::parse(&bytes), corrupt);
     }
 
@@ -219,7 +222,7 @@ mod tests {
             let mut bytes = image();
             bytes[offset] = 0xff;
             match Header::parse(&bytes) {
-                Err(Error::Corrupt { field: found, .. }) => assert_eq!(found, field),
+                Err(FormatError::Corrupt { field: found, .. }) => assert_eq!(found, field),
                 other => panic!("{field}: {other:?}"),
             }
         }

@@ -7,7 +7,7 @@
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::error::{corrupt, Error};
+use crate::format::format_error::{corrupt, FormatError};
 use crate::format::header::{Header, Version};
 
 /// The bits of an entry that hold an offset in the file.
@@ -96,7 +96,7 @@ impl Mapping {
     }
 
     /// Returns the offset of the L2 table that an L1 `entry` of 8 bytes refers to, if any.
-    pub fn l2_table(&self, entry: &[u8]) -> Result<Option<u64>, Error> {
+    pub fn l2_table(&self, entry: &[u8]) -> Result<Option<u64>, FormatError> {
         let offset = BE::read_u64(entry) & OFFSET;
         if !offset.is_multiple_of(self.cluster_size()) {
             return corrupt("offset of an L2 table", offset);
@@ -105,7 +105,7 @@ impl Mapping {
     }
 
     /// Returns the meaning of an L2 `entry` of [`entry_size`](Self::entry_size) bytes.
-    pub fn cluster(&self, entry: &[u8]) -> Result<Cluster, Error> {
+    pub fn cluster(&self, entry: &[u8]) -> Result<Cluster, FormatError> {
         let value = BE::read_u64(entry);
         if value & COMPRESSED != 0 {
             return Ok(Cluster::Whole(Place::Compressed(self.compressed(value))));

@@ -1,8 +1,9 @@
 //! Tables whose entries vary in length, such as the snapshot table.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
-use crate::format::error::{check_end, Error};
+use crate::format::error::Result;
+use crate::format::format_error::{check_end, FormatError};
 
 /// Reads a table from its start on, never past its limit or the end of the file. It never
 /// uses more memory than it reads.
@@ -27,7 +28,7 @@ pub(crate) struct Names {
 
 impl<'a, R: Read + Seek> Table<'a, R> {
     /// Starts to read the table at byte `start` of the file, which has at most `limit` bytes.
-    pub fn new(reader: &'a mut R, what: Names, start: u64, limit: u64) -> io::Result<Self> {
+    pub fn new(reader: &'a mut R, what: Names, start: u64, limit: u64) -> Result<Self> {
         let file_length = reader.seek(SeekFrom::End(0))?;
         Ok(Table {
             reader,
@@ -45,7 +46,7 @@ impl<'a, R: Read + Seek> Table<'a, R> {
     }
 
     /// Reads the next `count` bytes.
-    pub fn take(&mut self, count: usize) -> io::Result<Vec<u8>> {
+    pub fn take(&mut self, count: usize) -> Result<Vec<u8>> {
         let at = self.start + self.position;
         self.skip(count as u64)?;
         let mut bytes = vec![0; count];
@@ -55,10 +56,10 @@ impl<'a, R: Read + Seek> Table<'a, R> {
     }
 
     /// Skips the next `count` bytes, which the table and the file must have.
-    fn skip(&mut self, count: u64) -> Result<(), Error> {
+    fn skip(&mut self, count: u64) -> std::result::Result<(), FormatError> {
         let end = self.position.saturating_add(count);
         if end > self.limit {
-            return Err(Error::Corrupt {
+            return Err(FormatError::Corrupt {
                 field: self.what.length,
                 value: end,
             });
@@ -75,7 +76,12 @@ impl<'a, R: Read + Seek> Table<'a, R> {
     }
 
     /// Checks that the file has `count` bytes at `start`.
-    pub fn check_in_file(&self, what: &'static str, start: u64, count: u64) -> Result<(), Error> {
+    pub fn check_in_file(
+        &self,
+        what: &'static str,
+        start: u64,
+        count: u64,
+    ) -> std::result::Result<(), FormatError> {
         check_end(what, start.saturating_add(count), self.file_length)
     }
 }

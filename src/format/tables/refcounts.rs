@@ -2,7 +2,7 @@
 
 use byteorder::{BigEndian, ByteOrder};
 
-use crate::format::error::Error;
+use crate::format::format_error::FormatError;
 use crate::format::tables::limits::MAX_REFCOUNT_TABLE;
 
 /// The refcount structures of an image. They count all clusters of the file, their own
@@ -24,8 +24,8 @@ impl Refcounts {
     ///
     /// # Errors
     ///
-    /// [`Error::RefcountTableTooLarge`] if the refcount table would exceed QEMU's limit.
-    pub fn of(others: u64, cluster_size: u64, bits: u64) -> Result<Self, Error> {
+    /// [`FormatError::RefcountTableTooLarge`] if the refcount table would exceed QEMU's limit.
+    pub fn of(others: u64, cluster_size: u64, bits: u64) -> Result<Self, FormatError> {
         let per_block = cluster_size * 8 / bits;
         let (mut table_clusters, mut blocks) = (1, 1);
         let clusters = loop {
@@ -38,7 +38,7 @@ impl Refcounts {
             table_clusters = (blocks * 8).div_ceil(cluster_size);
         };
         if table_clusters * cluster_size > MAX_REFCOUNT_TABLE {
-            return Err(Error::RefcountTableTooLarge { clusters });
+            return Err(FormatError::RefcountTableTooLarge { clusters });
         }
         Ok(Refcounts {
             cluster_size,

@@ -1,10 +1,11 @@
 //! The internal snapshots of an image.
 
-use std::io::{self, Read, Seek};
+use std::io::{Read, Seek};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::error::corrupt;
+use crate::format::error::Result;
+use crate::format::format_error::corrupt;
 use crate::format::header::Header;
 use crate::format::name::up_to_nul;
 use crate::format::tables::limits::MAX_SNAPSHOTS;
@@ -53,15 +54,15 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// Those of `reader`, and in an [`io::Error`]: [`Error::Truncated`] if the table
-    /// ends beyond the end of the file; [`Error::Corrupt`] if its offset is 0 or not a
+    /// Those of `reader`, and [`FormatError::Truncated`] if the table
+    /// ends beyond the end of the file; [`FormatError::Corrupt`] if its offset is 0 or not a
     /// multiple of the cluster size, or if it has more than 65536 entries, more than
     /// 64 MiB, or more than 1024 bytes of extra data in an entry. QEMU has the same
     /// limits (`block/qcow2-snapshot.c`, `qcow2_do_read_snapshots`).
     ///
-    /// [`Error::Truncated`]: crate::Error::Truncated
-    /// [`Error::Corrupt`]: crate::Error::Corrupt
-    pub fn read_all(reader: &mut (impl Read + Seek), header: &Header) -> io::Result<Vec<Self>> {
+    /// [`FormatError::Truncated`]: crate::FormatError::Truncated
+    /// [`FormatError::Corrupt`]: crate::FormatError::Corrupt
+    pub fn read_all(reader: &mut (impl Read + Seek), header: &Header) -> Result<Vec<Self>> {
         let mut snapshots = Vec::new();
         if header.snapshot_count == 0 {
             return Ok(snapshots);
@@ -81,7 +82,7 @@ impl Snapshot {
         Ok(snapshots)
     }
 
-    fn read(table: &mut Table<'_, impl Read + Seek>) -> io::Result<Self> {
+    fn read(table: &mut Table<'_, impl Read + Seek>) -> Result<Self> {
         let fixed = table.take(FIXED)?;
         let id_length = usize::from(BE::read_u16(&fixed[12..]));
         let name_length = usize::from(BE::read_u16(&fixed[14..]));
@@ -111,8 +112,11 @@ impl Snapshot {
 mod tests {
     use std::io::Cursor;
 
+    use std::io;
+
     use super::*;
     use crate::format::error::Error;
+    use crate::format::format_error::FormatError;
 
     const START: usize = 65536;
 
@@ -128,7 +132,7 @@ mod tests {
         bytes
     }
 
-    fn read(count: u32, table: &[u8]) -> io::Result<Vec<Snapshot>> {
+    fn read(count: u32, table: &[u8]) -> Result<Vec<Snapshot>> {
         let header = Header {
             cluster_bits: 16,
             snapshot_count: count,
@@ -139,10 +143,11 @@ mod tests {
         Snapshot::read_all(&mut Cursor::new(image), &header)
     }
 
-    fn error(result: io::Result<Vec<Snapshot>>) -> Error {
-        let error = result.expect_err("an error").into_inner();
-        let error = error.expect("an error of ours").downcast::<Error>();
-        *error.expect("an error of ours")
+    fn error(result: Result<Vec<Snapshot>>) -> FormatError {
+        match result {
+            Err(Error::Format(error)) => error,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -185,7 +190,7 @@ mod tests {
         for length in 0..two.len() {
             let least = if length < one.len() { 0 } else { second };
             match error(read(2, &two[..length])) {
-                Error::Truncated { what, end, length } => {
+                FormatError::Truncated { what, end, length } => {
                     assert_eq!(what, NAMES.table);
                     assert!(end > length && end > (START + least) as u64);
                 }
@@ -198,7 +203,7 @@ mod tests {
     #[test]
     fn impossible_counts_and_offsets_are_refused() {
         let one = entry(&[0, 0], "1", "name");
-        let corrupt = |field, value| Error::Corrupt { field, value };
+        let corrupt = |field, value| FormatError::Corrupt { field, value };
         for count in [65537, u32::MAX] {
             assert_eq!(
                 error(read(count, &one)),
@@ -217,7 +222,7 @@ mod tests {
         }
         header.snapshots_offset = u64::MAX << 16;
         let found = error(Snapshot::read_all(&mut Cursor::new(&one), &header));
-        assert!(matches!(found, Error::Truncated { .. }), "{found:?}");
+        assert!(matches!(found, FormatError::Truncated { .. }), "{found:?}");
     }
 
     #[test]
@@ -226,7 +231,10 @@ mod tests {
         read(1, &one).expect("snapshots");
         BE::write_u32(&mut one[36..], 1025);
         let field = "extra data size of a snapshot";
-        assert_eq!(error(read(1, &one)), Error::Corrupt { field, value: 1025 });
+        assert_eq!(
+            error(read(1, &one)),
+            FormatError::Corrupt { field, value: 1025 }
+        );
     }
 
     #[test]
@@ -265,6 +273,6 @@ mod tests {
         let found = Snapshot::read_all(&mut Repeated(one, 0), &header);
         let value = (64 << 20) + FIXED as u64;
         let field = NAMES.length;
-        assert_eq!(error(found), Error::Corrupt { field, value });
+        assert_eq!(error(found), FormatError::Corrupt { field, value });
     }
 }

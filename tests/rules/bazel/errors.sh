@@ -83,7 +83,7 @@ image src_list "src = [':raw']" "//PKG:x: expected value of type 'string' for at
 image src_two_files "src = ':two')
 filegroup(name = 'two', srcs = ['BUILD.bazel', ':raw']" "qcow2_image //PKG:x: attribute src: //PKG:two has 2 files, and an image is one: name a target with just the image"
 image src_for_overlay "backing = ':raw', size = '1M'" "//PKG:x: no such attribute 'backing' in 'qcow2_image' rule"
-image src_size_smaller_than_read "src = ':raw', size = '512K'" "the size asked for is 524288 bytes, less than the 1048576 bytes of the source, whose end would be lost" "(in a BUILD file: size)"
+image src_size_smaller_than_read "src = ':raw', size = '512K'" "the size asked for is 524288 bytes, less than the 1048576 bytes of the source, whose end would be cut off" "(in a BUILD file: size)"
 image src_is_an_overlay "src = ':undeclared')
 genrule(name = 'undeclared', outs = ['undeclared.qcow2'], cmd = 'qemu-img create -q -f qcow2 -u -b raw.img -F raw \$@ 1M'" "is itself an overlay of \"raw.img\", and --standalone allows none: in a BUILD file, give a qcow2_overlay or another target with Qcow2Info in place of a plain file"
 image src_is_a_vmdk "src = ':vmdk')

@@ -120,7 +120,7 @@ fn refuses_a_corrupt_base() {
     dir.write("cut.qcow2", b"raw");
     dir.tool("create -b cut.qcow2 -F qcow2 x").fails(
         1,
-        "backing file \"cut.qcow2\": it is not a qcow2 image: if it is a raw one, give its \
+        "backing file \"cut.qcow2\": it is not a qcow2 image: if it is raw, give its \
              overlay -F raw (in a BUILD file: backing_format = \"raw\")",
     );
     for (offset, value, field) in [

@@ -50,7 +50,7 @@ fn convert_during(
         .progress(&progress)
         .write_file(&source, &dir.path("result.qcow2"));
     assert!(is_changed.into_inner());
-    let error = result.expect_err("an error").to_string();
+    let error = format!("{:#}", result.expect_err("an error"));
     error.replace(dir.path("").to_str().expect("UTF-8"), "")
 }
 

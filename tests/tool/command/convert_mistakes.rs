@@ -35,7 +35,7 @@ fn refused(dir: &Dir, arguments: &str, status: i32, message: &str) {
 #[test]
 fn refuses_a_size_that_cuts_off_data() {
     let dir = images();
-    let lost = "whose end would be lost: give a larger one, as -o size=";
+    let lost = "whose end would be cut off: give a larger one, as -o size=";
     let file = "(in a BUILD file: size)";
     let convert = "cannot convert \"disk.raw\" to \"x\":";
     refused(
@@ -78,7 +78,7 @@ fn refuses_a_stream_of_the_wrong_size() {
         (
             "-B large.raw",
             "the size of the source is 1048576 bytes, less than the 2097152 bytes of the backing \
-             file, whose end would be lost: give a larger one, as -o size=2097152 (in a BUILD \
+             file, whose end would be cut off: give a larger one, as -o size=2097152 (in a BUILD \
              file: size)",
         ),
         (

@@ -93,7 +93,7 @@ fn refuses_a_format_that_the_content_contradicts() {
                  first with qcow2-overlay convert -f raw";
     let vmdk = "it is a VMDK image, and a backing file must be raw or qcow2: convert it with \
                 qemu-img convert";
-    let raw = "it is not a qcow2 image: if it is a raw one, give its overlay -F raw (in a BUILD \
+    let raw = "it is not a qcow2 image: if it is raw, give its overlay -F raw (in a BUILD \
                file: backing_format = \"raw\")";
     for (name, format, problem) in [
         ("node.qcow2", "raw", qcow2),

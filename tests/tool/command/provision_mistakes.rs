@@ -102,7 +102,7 @@ fn refuses_invalid_arguments() {
         &dir,
         1,
         "-F qcow2 -b base.raw top.qcow2",
-        "backing file \"base.raw\": it is not a qcow2 image: if it is a raw one, give its overlay \
+        "backing file \"base.raw\": it is not a qcow2 image: if it is raw, give its overlay \
  -F raw (in a BUILD file: backing_format = \"raw\")",
     );
     dir.tool("create -q -b base.raw overlay.qcow2").ok();
@@ -211,7 +211,7 @@ fn refuses_a_disk_that_is_missing_or_invalid() {
     not_kept(
         "\"$0\" create -q --force $DISK 1M",
         "cannot write \"top.qcow2\": the size of the source is 1048576 bytes, less than the \
-         6290432 bytes of the backing file, whose end would be lost: give a larger one, as \
+         6290432 bytes of the backing file, whose end would be cut off: give a larger one, as \
          -o size=6290432 (in a BUILD file: size)",
     );
 }
@@ -228,7 +228,7 @@ fn refuses_a_disk_larger_than_the_given_size() {
     .fails(
         1,
         "cannot write \"top.qcow2\": the size asked for is 7340032 bytes, less than the 8388608 \
-         bytes of the source, whose end would be lost: give a larger one, as -o size=8388608 \
+         bytes of the source, whose end would be cut off: give a larger one, as -o size=8388608 \
          (in a BUILD file: size)",
     );
     assert_eq!(dir.names(), before);

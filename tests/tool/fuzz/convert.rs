@@ -1,9 +1,8 @@
 //! What must hold for a conversion.
 
-use std::io;
 use std::sync::Mutex;
 
-use qcow2_overlay::{Conversion, DiskReader, Format, Header, NewImage, Options, Version};
+use qcow2_overlay::{Conversion, DiskReader, Format, Header, NewImage, Options, Result, Version};
 
 use crate::model::Image;
 use crate::recipe::{chain, Recipe};
@@ -100,7 +99,7 @@ pub fn convert(bytes: &[u8]) {
     }
 }
 
-fn reader(images: &[Image<Sparse>]) -> io::Result<DiskReader<Sparse>> {
+fn reader(images: &[Image<Sparse>]) -> Result<DiskReader<Sparse>> {
     DiskReader::new(
         images
             .iter()
@@ -108,7 +107,7 @@ fn reader(images: &[Image<Sparse>]) -> io::Result<DiskReader<Sparse>> {
     )
 }
 
-fn read_all(disk: &DiskReader<Sparse>) -> io::Result<Vec<u8>> {
+fn read_all(disk: &DiskReader<Sparse>) -> Result<Vec<u8>> {
     let mut bytes = vec![0; disk.virtual_size() as usize];
     disk.read_at(&mut bytes, 0).map(|()| bytes)
 }
@@ -118,7 +117,7 @@ fn run(
     threads: usize,
     disk: &DiskReader<Sparse>,
     base: Option<&DiskReader<Sparse>>,
-) -> io::Result<(Vec<u8>, NewImage)> {
+) -> Result<(Vec<u8>, NewImage)> {
     let output = Mutex::new(Vec::new());
     let conversion = conversion.clone().threads(threads);
     let converted = conversion.write_to(&output, disk, base)?;

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use fastrand::Rng;
@@ -43,7 +42,7 @@ fn try_convert(
     name: &str,
     from: &str,
     format: &str,
-) -> io::Result<NewImage> {
+) -> qcow2_overlay::Result<NewImage> {
     let source = read_chain(guest, from, format);
     conversion.write_file(&source, &guest.dir.path(name))
 }
