@@ -1,5 +1,6 @@
 """The action that writes an image with the content of another."""
 
+load(":apart.bzl", "keep_apart")
 load(":options.bzl", "image_options", "option_list")
 load(":place.bzl", "place_beside")
 load(":provide.bzl", "image_providers")
@@ -18,6 +19,7 @@ def convert_image(ctx, source):
       The providers of the rule.
     """
     image = ctx.actions.declare_file(ctx.label.name + ".qcow2")
+    keep_apart(ctx, [image], "src", source.chain.to_list())
     options = image_options(ctx, source.size)
 
     args = ctx.actions.args()

@@ -1,5 +1,6 @@
 """The action that writes an image without data: a blank disk, or an overlay."""
 
+load(":apart.bzl", "keep_apart")
 load(":options.bzl", "image_options", "option_list")
 load(":place.bzl", "add_backing")
 load(":provide.bzl", "image_providers")
@@ -28,6 +29,7 @@ def create_image(ctx, *, size, base = None):
     inputs = []
     backing, backing_chain = None, depset()
     if base:
+        keep_apart(ctx, [image], "backing", base.chain.to_list())
         is_read = size == None or not base.format
         backing, backing_chain = add_backing(ctx, args, image, base, is_read = is_read)
         if is_read:

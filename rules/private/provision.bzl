@@ -1,5 +1,6 @@
 """The rule `qcow2_provision`."""
 
+load(":apart.bzl", "keep_apart")
 load(":errors.bzl", "rule_error")
 load(":named.bzl", "FORMAT_ATTR", "named_image")
 load(":options.bzl", "OPTION_ATTRS", "image_options", "option_list")
@@ -16,12 +17,17 @@ _DISK_VARIABLES = ["DISK", "DISK_BLOCKDEV"]
 def _qcow2_provision_impl(ctx):
     image = ctx.actions.declare_file(ctx.label.name + ".qcow2")
     base = named_image(ctx, "backing")
+    keep_apart(ctx, [image], "outs", ctx.outputs.outs)
+    keep_apart(ctx, [image] + ctx.outputs.outs, "backing", base.chain.to_list())
     options = image_options(ctx, base.size)
 
     args = ctx.actions.args()
     args.add("provision")
     args.add("-q")
     backing, backing_chain = add_backing(ctx, args, image, base, is_read = True)
+    links = [file for file in backing_chain.to_list() if file.owner == ctx.label]
+    keep_apart(ctx, links, "outs", ctx.outputs.outs)
+    keep_apart(ctx, [image] + links + ctx.outputs.outs, "srcs", ctx.files.srcs)
     args.add("-o", option_list(options))
     args.add(image)
     if base.size != None:

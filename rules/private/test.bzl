@@ -1,5 +1,6 @@
 """The rule `qcow2_test`."""
 
+load(":apart.bzl", "keep_apart")
 load(":disks.bzl", "images_of_disks")
 load(":environment.bzl", "ExecutableEnvironmentInfo", "executable_environment", "expanded")
 load(":errors.bzl", "rule_error", "shown")
@@ -49,12 +50,15 @@ def _qcow2_test_impl(ctx):
         "keep": ctx.attr.keep_disks,
     })
 
+    chain = depset(transitive = [info.chain for info in images.values()])
+    keep_apart(ctx, [ctx.actions.declare_file(ctx.label.name)], "disks", chain.to_list())
+
     # The executable of the test is the tool, which creates the disks and becomes the command.
     executable = link_to_tool(ctx, target_tool(ctx))
 
     runfiles = ctx.runfiles(
         files = [command] + ctx.files.data,
-        transitive_files = depset(transitive = [info.chain for info in images.values()]),
+        transitive_files = chain,
     ).merge_all([target[DefaultInfo].default_runfiles for target in [ctx.attr.test] + ctx.attr.data])
 
     providers = [

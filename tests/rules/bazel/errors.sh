@@ -75,6 +75,13 @@ genrule(name = 'vmdk', outs = ['disk.vmdk'], cmd = 'qemu-img create -q -f vmdk \
 overlay base_is_compressed "backing = ':packed')
 genrule(name = 'packed', srcs = [':raw'], outs = ['packed.img.gz'], cmd = 'gzip -c \$< > \$@'" "packed.img.gz\": it is compressed by gzip; unpack it: " "(in a BUILD file: a genrule with gzip -dc \$< | \$(QCOW2_OVERLAY) convert -q - \$@)" "backing_format = \"raw\""
 
+overlay backing_has_the_name_of_the_image "backing = ':gen')
+genrule(name = 'gen', outs = ['x.qcow2'], cmd = 'touch \$@'" "qcow2_overlay //PKG:x: attribute backing: //PKG:gen makes \"PKG/x.qcow2\", and so would this target: give one of the two another name"
+overlay clone_is_taken "backing = ':raw')
+genrule(name = 'x.clone', outs = ['other'], cmd = 'touch \$@'" "genrule rule 'x.clone' in package 'PKG' conflicts with existing qcow2_clone rule, defined at"
+overlay clone_is_a_file "backing = ':raw')
+genrule(name = 'gen', outs = ['x.clone'], cmd = 'touch \$@'" "generated file 'x.clone' in rule 'gen' conflicts with existing qcow2_clone rule"
+
 image no_size "" "qcow2_image //PKG:x: attribute size: it is missing, and so is src: give a size such as \"10G\" for a blank disk, or an image as src"
 image image_size_number "size = 20" "qcow2_image //PKG:x: attribute size: 20 is not a string: give one such as \"20G\""
 image image_size_empty "size = ''" "qcow2_image //PKG:x: attribute size: it is empty"
@@ -106,6 +113,11 @@ provision provision_size_smaller "backing = ':known', tool = '//provisioned:inst
 provision provision_label_unknown "backing = ':raw', tool = '//provisioned:install', args = ['\$(location :known)']" "in qcow2_provision rule //PKG:x: label '//PKG:known' in \$(location) expression is not a declared prerequisite of this rule"
 provision provision_of_an_archive "backing = ':packed', tool = '//provisioned:install')
 genrule(name = 'packed', srcs = [':raw'], outs = ['packed.tar'], cmd = 'tar -chf \$@ \$<'" "packed.tar\": it is a tar archive; unpack the image in it: " "backing_format = \"raw\""
+
+provision provision_out_is_the_image "backing = ':raw', tool = '//provisioned:install', outs = ['x.qcow2']" "qcow2_provision //PKG:x: attribute outs: this target makes \"PKG/x.qcow2\" anyway: leave it out, or give it another name"
+provision provision_out_is_a_link "backing = 'expected', tool = '//provisioned:install', outs = ['x.base/expected']" "qcow2_provision //PKG:x: attribute outs: this target makes \"PKG/x.base/expected\" anyway: leave it out, or give it another name"
+provision provision_src_is_a_link "backing = 'expected', tool = '//provisioned:install', srcs = [':link'])
+genrule(name = 'link', outs = ['x.base/expected'], cmd = 'touch \$@'" "qcow2_provision //PKG:x: attribute srcs: //PKG:link makes \"PKG/x.base/expected\", and so would this target: give one of the two another name"
 
 disks no_disks "disks = {}" "qcow2_test //PKG:x: attribute disks: it is empty: give at least one disk, as in {\"NODE1\": \":node\"}"
 disks disks_missing "" "missing 1 required positional argument: disks"
