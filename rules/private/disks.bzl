@@ -71,7 +71,21 @@ def images_of_disks(ctx):
         _check_name(ctx, name)
         if name + "_BLOCKDEV" in ctx.attr.disks:
             rule_error(ctx, "disks", "{}_BLOCKDEV is set for the disk {}: give the other one another name".format(name, name))
-    return {name: _image(ctx, name, target) for name, target in ctx.attr.disks.items()}
+    images = {name: _image(ctx, name, target) for name, target in ctx.attr.disks.items()}
+    _check_places(ctx, [("disks", info.chain.to_list()) for info in images.values()] + [("data", ctx.files.data)])
+    return images
+
+def _check_places(ctx, named):
+    """Fails if two files have one place in the runfiles, where Bazel keeps either without a word."""
+    files = {}
+    for attribute, list in named:
+        for file in list:
+            other = files.setdefault(file.short_path, file)
+            if other.path != file.path:
+                rule_error(ctx, attribute, "{} and {} have the same place in the runfiles: give one of them another name, or make a qcow2_overlay of it and name that".format(
+                    repr(other.path),
+                    repr(file.path),
+                ))
 
 def _check_name(ctx, name):
     is_well_formed = name and len(name) <= _LONGEST_NAME and name[0] in _LETTERS and \

@@ -39,3 +39,22 @@ plain_image = rule(
     doc = "An image whose Qcow2Info has only the mandatory fields.",
     attrs = {"image": attr.label(allow_single_file = True, mandatory = True)},
 )
+
+def _debug_impl(_settings, _attr):
+    return {"//command_line_option:compilation_mode": "dbg"}
+
+_debug = transition(
+    implementation = _debug_impl,
+    inputs = [],
+    outputs = ["//command_line_option:compilation_mode"],
+)
+
+def _debug_image_impl(ctx):
+    target = ctx.attr.image[0]
+    return [DefaultInfo(files = target[DefaultInfo].files), target[Qcow2Info]]
+
+debug_image = rule(
+    implementation = _debug_image_impl,
+    doc = "The image as `--compilation_mode=dbg` builds it.",
+    attrs = {"image": attr.label(mandatory = True, cfg = _debug)},
+)
