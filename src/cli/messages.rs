@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ArgMatches;
-use qcow2_overlay::{create_file, flush, human_size, Error, Existing, Header, Layout, NewImage};
+use qcow2_overlay::{create_file, flush, Error, Existing, Header, Layout, NewImage};
+
+use crate::cli::human_size::human_size;
 
 /// Writes what was asked for to standard output.
 pub fn print(text: &str) -> Result<()> {

@@ -7,9 +7,9 @@ mod bazel;
 mod commands;
 mod disks;
 pub mod failure;
+mod human_size;
 mod info_output;
 pub mod messages;
-mod option_help;
 mod process;
 mod progress;
 

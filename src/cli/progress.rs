@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use qcow2_overlay::human_size;
+use crate::cli::human_size::human_size;
 
 /// The least time between two updates of the line.
 const INTERVAL: Duration = Duration::from_millis(200);

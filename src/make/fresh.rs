@@ -7,21 +7,23 @@ use std::path::Path;
 use crate::format::error::{Error, Result};
 use crate::format::format_error::FormatError;
 use crate::format::header::file_state::FileState;
+use crate::format::header::Header;
 use crate::format::image_format::Format;
+use crate::format::layout::Layout;
 use crate::format::options::Options;
 use crate::image::chain::chain;
 use crate::image::chain_checks::check_chain;
 use crate::image::image_info::ImageInfo;
+use crate::make::file::{create_file, Existing};
 
 /// A disk that can be written to any path, because it stores the absolute path of its base.
 /// Making it opens nothing for writing.
 ///
 /// ```no_run
-/// use qcow2_overlay::{create_file, Existing, FreshDisk, Layout};
+/// use qcow2_overlay::{Existing, FreshDisk};
 /// let disk = FreshDisk::like("node.qcow2".as_ref())?;
-/// let layout = Layout::new(&disk.options)?;
-/// create_file("/tmp/disk.qcow2".as_ref(), &layout, Existing::Keep)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// disk.create("/tmp/disk.qcow2".as_ref(), Existing::Keep)?;
+/// # Ok::<(), qcow2_overlay::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreshDisk {
@@ -65,6 +67,17 @@ impl FreshDisk {
     pub fn backed_by(base: &[ImageInfo], options: Options) -> Result<Self> {
         check_chain(base)?;
         Self::on(base.to_vec(), 0, options)
+    }
+
+    /// Writes the disk to `path`, as [`create_file`] does, and returns its header.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create_file`] and of [`Layout::new`].
+    pub fn create(&self, path: &Path, existing: Existing) -> Result<Header> {
+        let layout = Layout::new(&self.options)?;
+        create_file(path, &layout, existing)?;
+        Ok(layout.header().clone())
     }
 
     /// Returns a disk that is backed by the images of `overlay` after the first `own`.

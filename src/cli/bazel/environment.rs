@@ -7,7 +7,6 @@ use std::path::{self, Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Command;
 
-use crate::cli::bazel::variables::variable;
 use crate::cli::failure::usage;
 
 /// Set by the rules for `bazel run //pkg:overlay.clone -- PATH`: the name of the image
@@ -17,6 +16,13 @@ const IMAGE: &str = "QCOW2_OVERLAY_IMAGE";
 
 /// The usage of such a target.
 const RUN_IMAGE: &str = "bazel run TARGET -- [--size SIZE] [--force] PATH";
+
+/// Returns an environment variable, if it is set and not empty.
+pub fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
 
 /// Changes to the user's working directory, and returns the command line.
 pub fn arguments() -> Result<Vec<OsString>> {

@@ -10,7 +10,8 @@ use anyhow::{Context, Result};
 use qcow2_overlay::{copy_sparse, write_file, Existing};
 use tempfile::TempDir;
 
-use crate::cli::bazel::variables::{make_directory, variable};
+use crate::cli::bazel::environment::variable;
+use crate::cli::disks::fresh_disks::make_directory;
 use crate::cli::disks::fresh_disks::Disk;
 use crate::cli::messages::say;
 

@@ -5,4 +5,3 @@ pub mod kept_disks;
 pub mod manifest;
 pub mod runfiles;
 pub mod test_runner;
-pub mod variables;

@@ -15,8 +15,8 @@ use std::process::Command;
 
 use anyhow::{bail, Context, Result};
 
+use crate::cli::bazel::environment::variable;
 use crate::cli::bazel::manifest;
-use crate::cli::bazel::variables::variable;
 
 const DIRECTORY: &str = "RUNFILES_DIR";
 const MANIFEST: &str = "RUNFILES_MANIFEST_FILE";

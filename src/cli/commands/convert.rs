@@ -6,16 +6,14 @@ use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 use clap::{ArgMatches, Command};
-use qcow2_overlay::{
-    chain, detect_start, Conversion, Error, Format, ImageInfo, OptionList, SECTOR,
-};
+use qcow2_overlay::{chain, Conversion, Error, Format, ImageInfo, OptionList, SECTOR};
 
 use crate::cli::advice::{About, Role};
+use crate::cli::arguments::OPTIONS_HELP;
 use crate::cli::arguments::{self, flag, format, format_of, option_list, path_of};
 use crate::cli::backing::{check_outside, check_stands_alone, Backing};
 use crate::cli::failure::usage;
 use crate::cli::messages::{cannot_write, describe_converted, existing, say_written};
-use crate::cli::option_help::OPTIONS_HELP;
 use crate::cli::process::signals::clean_up_when_ended;
 use crate::cli::progress::Progress;
 
@@ -225,7 +223,7 @@ impl<'a> Arguments<'a> {
             bail!("standard input is empty: a disk has at least one byte");
         }
         let about = || About::new(Role::Source, "standard input".to_owned());
-        let found = || detect_start(&start).with_context(about);
+        let found = || Format::detect(&start).with_context(about);
         if self.source_format.is_none() && found()? == Format::Qcow2 {
             return Err(usage(
                 "standard input is a qcow2 image, which is not read in order: give the name of \

@@ -12,10 +12,10 @@ use qcow2_overlay::{Layout, OptionList, Options};
 use rustix::fs::{fcntl_getfl, fstat, OFlags};
 
 use crate::cli::arguments::{self, either, flag, option_list, path_of, size_of};
+use crate::cli::arguments::{OPTIONS_HELP, SIZE_HELP};
 use crate::cli::backing::{size_over, Backing};
 use crate::cli::failure::usage;
 use crate::cli::messages::{describe, existing, say_written, write, write_to_stdout};
-use crate::cli::option_help::{OPTIONS_HELP, SIZE_HELP};
 
 const HELP: &str = "
 The backing file and its own backing chain must exist, be no larger than the disk, and not

@@ -14,8 +14,9 @@ use qcow2_overlay::FreshDisk;
 use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of};
+use crate::cli::bazel::environment::variable;
 use crate::cli::bazel::kept_disks::{self, Keep};
-use crate::cli::bazel::variables::{make_directory, variable};
+use crate::cli::disks::fresh_disks::make_directory;
 use crate::cli::disks::fresh_disks::{check_names, write_disk, Disk, DiskArgument};
 use crate::cli::messages::say;
 use crate::cli::process::child::{cannot_run, end_like, Waiter};

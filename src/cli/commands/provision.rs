@@ -20,11 +20,11 @@ use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of, either, option_list, path_of, size_of};
+use crate::cli::arguments::{OPTIONS_HELP, SIZE_HELP};
 use crate::cli::backing::{size_over, Backing};
 use crate::cli::disks::fresh_disks::write_disk;
 use crate::cli::failure::{usage, Failure};
 use crate::cli::messages::{cannot_write, describe_converted, existing, say_written};
-use crate::cli::option_help::{OPTIONS_HELP, SIZE_HELP};
 use crate::cli::process::child::{cannot_run, Waiter};
 
 /// The name of the disk.

@@ -5,12 +5,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use qcow2_overlay::{Existing, FreshDisk, ImageInfo, Layout};
+use qcow2_overlay::{Error, Existing, FreshDisk, ImageInfo};
+use tempfile::TempDir;
 
 use crate::cli::advice::{About, Role};
 use crate::cli::disks::blockdev::blockdev;
 use crate::cli::failure::usage;
-use crate::cli::messages;
+use crate::cli::messages::cannot_write;
 
 /// A disk to write.
 pub struct DiskArgument {
@@ -67,6 +68,12 @@ pub fn check_names(disks: &[DiskArgument]) -> Result<()> {
     Ok(())
 }
 
+/// Creates a directory for disks, which is removed when it is dropped.
+pub fn make_directory(builder: &tempfile::Builder, parent: &Path) -> Result<TempDir> {
+    let made = builder.tempdir_in(parent);
+    made.context("cannot make a directory for the disks")
+}
+
 /// A disk that has been written.
 pub struct Disk {
     pub name: String,
@@ -94,11 +101,13 @@ impl DiskArgument {
 /// Messages about the base begin with `about`.
 pub fn write_disk(directory: &Path, name: &str, about: &str, fresh: FreshDisk) -> Result<Disk> {
     let about = || about.to_owned();
-    let layout = Layout::new(&fresh.options).with_context(about)?;
     let path = directory.join(format!("{name}.qcow2"));
-    let version = layout.header().version;
-    let blockdev = blockdev(name, &path, version, &fresh.backing_chain).with_context(about)?;
-    messages::write(&path, &layout, Existing::Keep)?;
+    let header = match fresh.create(&path, Existing::Keep) {
+        Err(error @ Error::Format(_)) => return Err(error).with_context(about),
+        created => created.map_err(|error| cannot_write(&path, error))?,
+    };
+    let blockdev = blockdev(name, &path, header.version, &fresh.backing_chain);
+    let blockdev = blockdev.with_context(about)?;
     Ok(Disk {
         name: name.to_owned(),
         path,

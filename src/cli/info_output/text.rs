@@ -1,7 +1,8 @@
 //! `qcow2-overlay info --output human`
 
-use qcow2_overlay::{human_size, BackingState, Header, Snapshot, SECTOR};
+use qcow2_overlay::{BackingState, Header, Snapshot, SECTOR};
 
+use crate::cli::human_size::human_size;
 use crate::cli::info_output::description::{full_backing_name, lossy, ImageDescription};
 use crate::cli::info_output::format_specific::{details, Detail};
 

@@ -5,9 +5,7 @@ use std::io::{Read, Seek};
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::bitmaps::bitmap::Bitmap;
-use crate::format::bitmaps::bitmap_table;
-use crate::format::bitmaps::bitmaps_extension::directory;
+use crate::format::bitmaps::bitmap::{check_table, directory, Bitmap};
 use crate::format::error::Result;
 use crate::format::format_error::require;
 use crate::format::header::extension::Extension;
@@ -65,7 +63,7 @@ impl Bitmap {
         for (index, bitmap) in bitmaps.iter().enumerate() {
             let is_new = names.insert(&bitmap.name);
             if !bitmap.in_use {
-                bitmap_table::check(reader, header, bitmap)?;
+                check_table(reader, header, bitmap)?;
                 require(
                     is_new,
                     "number of a bitmap with the name of another",
@@ -121,7 +119,7 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::format::bitmaps::bitmaps_extension::{LENGTH, MAX_DIRECTORY};
+    use crate::format::bitmaps::bitmap::{LENGTH, MAX_DIRECTORY};
     use crate::format::error::Error;
     use crate::format::format_error::FormatError;
 

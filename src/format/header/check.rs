@@ -2,7 +2,7 @@
 
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::bitmaps::bitmaps_extension;
+use crate::format::bitmaps::bitmap;
 use crate::format::format_error::{check_end, corrupt, FormatError};
 use crate::format::header::extension::Extension;
 use crate::format::header::Header;
@@ -102,7 +102,7 @@ pub(crate) fn check_extensions(header: &Header) -> Result<(), FormatError> {
                 }
                 has_luks_header = true;
             }
-            Extension::BITMAPS => bitmaps_extension::check(header, data)?,
+            Extension::BITMAPS => bitmap::check_extension(header, data)?,
             _ => {}
         }
     }
