@@ -8,7 +8,7 @@ use crate::format::format_error::FormatError;
 use crate::format::name::quoted;
 
 /// The result of an operation on images.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation on images failed: what happened, at which file, and with which value.
 ///

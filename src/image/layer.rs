@@ -59,7 +59,7 @@ impl<S: Storage> Layer<S> {
     ///
     /// [`FormatError::Encrypted`] and [`FormatError::ExternalData`] for images whose data cannot be
     /// read here, [`FormatError::Truncated`] if the file ends before its L1 or refcount table does.
-    pub fn new(storage: S, header: Option<&Header>) -> std::result::Result<Self, FormatError> {
+    pub fn new(storage: S, header: Option<&Header>) -> Result<Self, FormatError> {
         let Some(header) = header else {
             return Ok(Layer {
                 virtual_size: storage.length().next_multiple_of(SECTOR),
@@ -201,7 +201,7 @@ impl Tables {
 
     /// Checks that a cluster begins within the file. The last cluster of a file can be cut
     /// short: QEMU and others do not write the zeros at its end.
-    fn check(&self, place: Place, length: u64) -> std::result::Result<Place, FormatError> {
+    fn check(&self, place: Place, length: u64) -> Result<Place, FormatError> {
         let start = match place {
             Place::At(offset) => offset,
             Place::Compressed(compressed) => compressed.offset,

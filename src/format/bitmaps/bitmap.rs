@@ -41,17 +41,14 @@ pub(crate) const MAX_DIRECTORY: u64 = 1024 * MAX_BITMAPS as u64;
 pub(crate) const LENGTH: u64 = 24;
 
 /// Checks the extension. Without the feature bit only its length counts.
-pub(crate) fn check_extension(
-    header: &Header,
-    extension: &[u8],
-) -> std::result::Result<(), FormatError> {
+pub(crate) fn check_extension(header: &Header, extension: &[u8]) -> Result<(), FormatError> {
     match header.autoclear_features & Header::BITMAPS {
         0 => require_length(extension),
         _ => directory(extension, header.cluster_size()).map(drop),
     }
 }
 
-fn require_length(extension: &[u8]) -> std::result::Result<(), FormatError> {
+fn require_length(extension: &[u8]) -> Result<(), FormatError> {
     let length = extension.len() as u64;
     let field = "length of the bitmaps extension";
     require(length == LENGTH, field, length)
@@ -61,7 +58,7 @@ fn require_length(extension: &[u8]) -> std::result::Result<(), FormatError> {
 pub(crate) fn directory(
     extension: &[u8],
     cluster_size: u64,
-) -> std::result::Result<(u32, u64, u64), FormatError> {
+) -> Result<(u32, u64, u64), FormatError> {
     require_length(extension)?;
     let count = BE::read_u32(extension);
     let reserved = BE::read_u32(&extension[4..]);

@@ -39,7 +39,7 @@ impl Header {
     /// (`block/qcow2.c`, `qcow2_do_open`). QEMU refuses less. It reads zeros beyond the end
     /// of the file, so it can take an image that is cut off for an empty one. It also
     /// accepts a backing file's name inside the header.
-    pub fn parse(bytes: &[u8]) -> std::result::Result<Self, FormatError> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let cluster_bits = check_start(bytes)?;
         let mut header = Header {
             version: Version::V2,
@@ -109,7 +109,7 @@ impl Header {
 }
 
 /// Checks the fields that everything else depends on, and returns `cluster_bits`.
-fn check_start(bytes: &[u8]) -> std::result::Result<u32, FormatError> {
+fn check_start(bytes: &[u8]) -> Result<u32, FormatError> {
     if !bytes.starts_with(&MAGIC) {
         return Err(FormatError::NotQcow2);
     }

@@ -56,7 +56,7 @@ impl<'a, R: Read + Seek> Table<'a, R> {
     }
 
     /// Skips the next `count` bytes, which the table and the file must have.
-    fn skip(&mut self, count: u64) -> std::result::Result<(), FormatError> {
+    fn skip(&mut self, count: u64) -> Result<(), FormatError> {
         let end = self.position.saturating_add(count);
         if end > self.limit {
             return Err(FormatError::Corrupt {
@@ -81,7 +81,7 @@ impl<'a, R: Read + Seek> Table<'a, R> {
         what: &'static str,
         start: u64,
         count: u64,
-    ) -> std::result::Result<(), FormatError> {
+    ) -> Result<(), FormatError> {
         check_end(what, start.saturating_add(count), self.file_length)
     }
 }
