@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
 # What Bazel transfers for an overlay of a base of 1 GB, and for a test with that overlay. The relay
-# counts the bytes. Prints the table of README.md.
+# counts the bytes. Prints the table of rules/remote_execution.md.
 
 # Adds a package with such bases, overlays and tests.
 big() {

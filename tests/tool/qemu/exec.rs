@@ -177,7 +177,7 @@ fn a_disk_gives_back_the_space_that_a_guest_discards() {
 #[test]
 fn a_user_can_have_zeros_detected() {
     let dir = chain_of_three();
-    // As in tests/bench/README.md.
+    // As in rules/options.md.
     let blockdev = r#""${A_BLOCKDEV%?},\"detect-zeroes\":\"unmap\"}""#;
     let commands = ["write -P 9 0 2M", "write -P 0 0 2M"];
     let sizes = usage_after(&dir, "v2.qcow2", blockdev, &commands);
