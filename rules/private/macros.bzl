@@ -56,34 +56,22 @@ def qcow2_image(
     )
     ```
 
-    A raw image costs a build its full size: Bazel does not preserve sparseness, and hashes
-    and stores holes and zeros like data. An image with `src` contains only the data, and
-    targets that use it do not need the source. If `src` is an overlay, its whole chain
-    becomes one file. The bytes depend only on the content and the options, not on the format
-    and the layout of `src`.
+    An image with `src` contains only the data, without holes and zeros, and targets that use
+    it do not need the source. If `src` is an overlay, its whole chain becomes one file. The
+    bytes depend only on the content and the options, not on the format and the layout of
+    `src`.
 
-    The build that converts the image still hashes and stores the source once. If you make
-    the raw image yourself, convert it in the same genrule, so that it is never an output:
-
-    ```starlark
-    genrule(
-        name = "node_base",
-        outs = ["node_base.qcow2"],
-        cmd = "$(execpath :make_image) $@.raw && $(QCOW2_OVERLAY) convert -q -f raw $@.raw $@ && rm $@.raw",
-        toolchains = ["@rules_qcow2//rules:current_qcow2_toolchain"],
-        tools = [":make_image"],
-    )
-    ```
-
-    A program that prints the image needs no temporary file:
-    `zstd -dc $< | $(QCOW2_OVERLAY) convert -q - $@`.
+    The build that converts a raw image still hashes and stores it once, at its full size. If
+    you make the raw image yourself,
+    [convert it in the same genrule](README.md#bases-that-cost-only-their-data).
 
     `bazel run //pkg:scratch.clone -- PATH` creates a writable disk with this content at PATH.
 
     Args:
       name: The target's name.
       size: Size of the disk: bytes, or a number with a suffix K, M, G, T, P, E
-        (powers of 1024). Rounded up to a multiple of 512 bytes. Required without `src`.
+        (powers of 1024), such as `"20G"` or `"1.5G"`. Rounded up to a multiple of 512 bytes.
+        Required without `src`.
         Default with `src`: the size of `src`, which is also the minimum.
       src: The image to take the content from: one file, raw or qcow2, or a target with
         `Qcow2Info`, such as an overlay. Default: none, for a blank disk.
@@ -225,7 +213,8 @@ def qcow2_provision(
       tool: The executable that writes to the disk, built for the execution platform.
       srcs: Files that the tool reads. An image comes with its whole backing chain.
       args: Arguments of the tool. `$(location)`, `$(execpath)` and `$(rootpath)` of `srcs`
-        and `outs` are expanded.
+        and `outs` are expanded, and nothing else: `$(DISK)` is passed on as it is. `DISK` is
+        an environment variable, which the tool reads: `$DISK` in a shell script.
       env: Environment variables of the tool, in addition to those of every action
         (`--action_env`); expanded like `args`.
       outs: Other files that the tool must write, such as an installation log.
