@@ -1,6 +1,6 @@
 //! The command `qcow2-overlay`.
 
-// They panic if they cannot print, as on a full disk; see cli/output.rs.
+// They panic if they cannot print, as on a full disk; see cli/messages.rs.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod cli;

@@ -13,7 +13,7 @@ use crate::cli::failure::usage;
 
 /// The part of --help about the options of an image.
 pub const OPTIONS_HELP: &str = "\
-Options for -o, separated by commas (write a comma in a value twice):
+Options for -o, separated by commas (double a comma in a value):
   compat=1.1|0.10        version of the format, also v3 or v2 [default: 1.1]
   cluster_size=SIZE      power of two from 512 to 2M [default: 64K]
   refcount_bits=N        1, 2, 4, 8, 16, 32 or 64 [default: 16]
@@ -26,8 +26,8 @@ Options for -o, separated by commas (write a comma in a value twice):
 
 /// The part of --help about SIZE.
 pub const SIZE_HELP: &str = "
-SIZE is in bytes, or a number with a suffix K, M, G, T, P or E, such as 1.5G. It is
-rounded up to a multiple of 512 [default: the size of the backing file].
+SIZE is in bytes, or a number with a suffix K, M, G, T, P or E (powers of 1024), such as
+20G or 1.5G. It is rounded up to a multiple of 512 [default: the size of the backing file].
 ";
 
 pub fn flag(name: &'static str, help: &'static str) -> Arg {
@@ -70,7 +70,7 @@ pub fn probe() -> Arg {
 }
 
 pub fn standalone() -> Arg {
-    let help = "Fail if the backing file names another file, as a base or for its data";
+    let help = "Fail if the backing file has a backing file or an external data file";
     flag("standalone", help).long("standalone")
 }
 

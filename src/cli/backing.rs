@@ -157,7 +157,7 @@ pub fn size_over(name: &OsStr, base: &ImageInfo, size: Option<u64>) -> Result<u6
     if size.next_multiple_of(SECTOR) < least {
         bail!(
             "SIZE (in a BUILD file: size) of {size} bytes is smaller than the backing file \
-             {name:?}, of {least} bytes: the end of that would be lost"
+             {name:?}, of {least} bytes: its end would be cut off"
         );
     }
     Ok(size)

@@ -23,18 +23,18 @@ pub fn command() -> Command {
             "The new disk stores the absolute path of its base, so it can be moved. It is backed\n\
              by the base of the overlay, or by the overlay itself if that has data of its own.\n\
              The whole chain is checked: each image must exist, have the recorded format, and, if\n\
-             it has no data, be no smaller than its backing file. An existing file that is exactly\n\
-             this disk is left unchanged.\n\n\
-             The disk records the length and the modification time of every file that backs it.\n\
+             it has no data, be no smaller than its backing file. If FILE is already this disk and\n\
+             nothing was written to it, it is left unchanged.\n\n\
+             The disk records the length and the modification time of each of its backing files.\n\
              When one of them changes, the disk no longer matches its base: clone, exec and convert\n\
-             then refuse the disk, and info --backing-chain says so.",
+             then refuse the disk, and info --backing-chain reports the change.",
         )
         .arg(
             Arg::new("size")
                 .long("size")
                 .value_name("SIZE")
                 .allow_hyphen_values(true)
-                .help("Make the disk larger than the overlay, for example 40G"),
+                .help("Make the disk larger than the overlay, for example 40G or 1.5T"),
         )
         .arg(arguments::force())
         .arg(arguments::path(
@@ -58,7 +58,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         if size.next_multiple_of(SECTOR) < least {
             bail!(
                 "--size of {size} bytes is smaller than {overlay:?}, of {least} bytes: \
-                 the end of that would be lost"
+                 its end would be cut off"
             );
         }
         disk.options = disk.options.virtual_size(size);

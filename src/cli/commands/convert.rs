@@ -26,9 +26,9 @@ SOURCE. Zeros are left out. If SOURCE is -, a raw disk is read from standard inp
 With -B the result is an overlay that holds only what differs from NAME, which is relative
 to the directory of FILE. -o size=SIZE makes the disk larger than that of SOURCE.
 
-A disk that clone or exec wrote is refused if the length or the modification time of a file
-below it is another one. --allow-changed-base reads it all the same: give it if the content of
-that file is the same, for example because it was built again.";
+A disk that clone or exec wrote is refused if the length or the modification time of one of
+its backing files has changed. --allow-changed-base reads it anyway: use it if the content of
+that file is unchanged, for example after a rebuild.";
 
 pub fn command() -> Command {
     Command::new("convert")
@@ -53,14 +53,14 @@ pub fn command() -> Command {
         .arg(
             flag(
                 "standalone",
-                "Fail if SOURCE names another file, as a base or for its data",
+                "Fail if SOURCE has a backing file or an external data file",
             )
             .long("standalone"),
         )
         .arg(
             flag(
                 "allow-changed-base",
-                "Read SOURCE although a backing file has another length or time than it recorded",
+                "Read SOURCE even if the recorded length or time of a backing file differs",
             )
             .long("allow-changed-base"),
         )
@@ -209,7 +209,7 @@ impl<'a> Arguments<'a> {
         let mut stdin = io::stdin();
         if stdin.is_terminal() {
             return Err(usage(
-                "SOURCE - is a raw disk from standard input, which is a terminal",
+                "SOURCE - reads a raw disk from standard input, which is a terminal: redirect it",
             ));
         }
         let mut start = Vec::new();

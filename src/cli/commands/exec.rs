@@ -33,24 +33,25 @@ The disks are written to a new directory in $TEST_TMPDIR, which `bazel test` set
 cleans, or to a temporary directory that is removed afterwards. COMMAND gets the variables
   NAME            the absolute path of the disk, NAME.qcow2
   NAME_BLOCKDEV   a complete value for QEMU's -blockdev: node name NAME, the driver of
-                  each image of the chain, absolute paths; all images but the disk are
-                  read-only; the disk gives back the space that a guest discards (not with
-                  compat=0.10), and ignores flushes
-They replace variables of the same names. OVERLAY can be the same for several disks. It is
+                  each image of the chain, absolute paths. All images but the disk are
+                  read-only. The disk frees what a guest discards (not with compat=0.10),
+                  and ignores flushes.
+They replace variables of the same names. Several disks can have the same OVERLAY. It is
 refused if its base has changed since it was written (see clone), if it is smaller than
 its base, or if its base does not have the recorded format.
 
-In `bazel test` the tool becomes COMMAND. If it has to remove the temporary directory, or
-to keep the disks on failure, it waits for COMMAND instead. While it waits it passes on
-TERM, HUP, USR1 and USR2, but not INT and QUIT, which a terminal sends to both. It then
-exits with the status of COMMAND, or ends by the signal that ended COMMAND.
+In `bazel test` COMMAND replaces the tool, as with exec(3). If the tool has to remove the
+temporary directory, or to keep the disks on failure, it waits for COMMAND instead, and
+forwards TERM, HUP, USR1 and USR2 to it, but not INT and QUIT, which a terminal sends to
+both. It then exits with the status of COMMAND, or is terminated by the same signal. KILL
+leaves the directory behind.
 
 --keep puts the disks, with a README.txt, into the directory `disks` of
 $TEST_UNDECLARED_OUTPUTS_DIR, which Bazel keeps: `always` writes them there at once,
 `on_failure` moves them there when COMMAND fails. If `disks` exists, `disks.2` is used.
 
 Exit status: that of COMMAND; 127 if COMMAND does not exist, 126 if it cannot be run,
-1 or 2 if the disks cannot be made.";
+1 if a disk cannot be made, 2 for a wrong argument.";
 
 pub fn command() -> Command {
     Command::new("exec")

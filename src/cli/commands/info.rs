@@ -18,8 +18,8 @@ pub fn command() -> Command {
         .about("Describes an image as qemu-img info does")
         .after_help(
             "Dates of snapshots are in UTC. Ciphers and key slots of LUKS are not shown.\n\
-             Only FILE is opened. With --backing-chain, the files below it are opened too; for a\n\
-             disk that clone or exec wrote, it then says if one of them has changed.",
+             Only FILE is opened, or with --backing-chain the whole backing chain. For a disk that\n\
+             clone or exec wrote, --backing-chain also reports whether a backing file has changed.",
         )
         .arg(
             Arg::new("output")
@@ -33,7 +33,7 @@ pub fn command() -> Command {
             Arg::new("backing-chain")
                 .long("backing-chain")
                 .action(ArgAction::SetTrue)
-                .help("Describe the backing file too, and its backing file, and so on"),
+                .help("Describe the whole backing chain"),
         )
         .arg(
             Arg::new("file")

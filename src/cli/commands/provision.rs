@@ -34,17 +34,18 @@ const HELP: &str = "
 COMMAND gets the variables
   DISK            the absolute path of an empty overlay of the backing file, DISK.qcow2
   DISK_BLOCKDEV   a complete value for QEMU's -blockdev, as in exec; node name DISK
-It writes to that disk, with QEMU or otherwise, and ends. What it prints goes to standard
-error, in order with messages of the tool. FILE then holds what differs from the backing
-file: the same content gives the same bytes, whatever the order of the writes. Internal
-snapshots are left out. The backing file and its own backing chain are never written to.
+It writes to that disk, with QEMU or otherwise, and exits. Its standard output goes to
+standard error, like the messages of the tool, because Bazel prints the two separately. FILE
+then holds what differs from the backing file: the same content gives the same bytes,
+whatever the order of the writes. Internal snapshots are left out. The backing file and its
+own backing chain are never written to.
 
 COMMAND can make the disk larger if SIZE is not given.
 
 FILE is not written if COMMAND fails, if a process still has the disk open for writing, if
-a file of the backing chain has changed, or if the tool gets a signal that asks it to end,
-even if COMMAND then succeeds, as QEMU does. TERM, HUP, USR1 and USR2 are passed on to
-COMMAND; INT and QUIT are not, because a terminal sends these to both.
+a file of the backing chain has changed, or if the tool receives TERM, HUP, INT or QUIT, even
+if COMMAND then succeeds, as QEMU does. TERM, HUP, USR1 and USR2 are forwarded to COMMAND;
+INT and QUIT are not, because a terminal sends these to both.
 
 The disk is in a hidden directory beside FILE, .qcow2-overlay-*, which is removed at the
 end. The file system needs space for what COMMAND writes and for FILE.
@@ -157,16 +158,16 @@ fn directory_beside(file: &Path) -> Result<TempDir> {
 fn check_success(program: &OsStr, status: ExitStatus, told_to_end: Option<i32>) -> Result<()> {
     let (how, status) = match (status.code(), told_to_end) {
         (Some(0), None) => return Ok(()),
-        (Some(0), Some(signal)) => (format!("was told to end by signal {signal}"), 128 + signal),
+        (Some(0), Some(signal)) => (format!("was asked to end by signal {signal}"), 128 + signal),
         (Some(code), _) => (format!("failed with status {code}"), code),
         (None, _) => {
             let signal = status.signal().unwrap_or_default();
-            (format!("was ended by signal {signal}"), 128 + signal)
+            (format!("was terminated by signal {signal}"), 128 + signal)
         }
     };
     Err(anyhow::Error::new(Failure {
         status: status as u8,
-        message: format!("{program:?} {how}, so nothing of what it wrote is kept"),
+        message: format!("{program:?} {how}; its changes were discarded"),
     }))
 }
 

@@ -69,7 +69,7 @@ fn read_only(image: &ImageInfo, backing: Value) -> Result<Value> {
 
 fn utf8(path: &Path) -> Result<&str> {
     path.to_str()
-        .with_context(|| format!("{path:?} is not UTF-8, which JSON has to be; rename it"))
+        .with_context(|| format!("{path:?} is not UTF-8, which JSON requires; rename it"))
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ overlay size_zero "backing = ':raw', size = '0'" "qcow2_overlay //PKG:x: attribu
 overlay size_beyond_all "backing = ':raw', size = '9E', cluster_size = '2M'" "qcow2_overlay //PKG:x: attribute size: \"9E\" is more than the \"2E\" that a cluster_size of \"2M\" allows, the largest there is"
 overlay size_beyond_clusters "backing = ':raw', size = '3P'" "attribute size: \"3P\" is more than the \"2P\" that a cluster_size of \"64K\" allows: give a larger cluster_size"
 overlay size_smaller "backing = ':known', size = '1M'" "attribute size: \"1M\" is 1048576 bytes, less than //PKG:known of 2097152 bytes: the end of that would be lost"
-overlay size_smaller_than_read "backing = ':raw', size = '512K'" "qcow2-overlay: SIZE (in a BUILD file: size) of 524288 bytes is smaller than the backing file \"raw.img\", of 1048576 bytes: the end of that would be lost"
+overlay size_smaller_than_read "backing = ':raw', size = '512K'" "qcow2-overlay: SIZE (in a BUILD file: size) of 524288 bytes is smaller than the backing file \"raw.img\", of 1048576 bytes: its end would be cut off"
 overlay cluster_odd "backing = ':raw', cluster_size = '3K'" "qcow2_overlay //PKG:x: attribute cluster_size: \"3K\" is not a power of two from \"512\" to \"2M\""
 overlay cluster_large "backing = ':raw', cluster_size = '4M'" "attribute cluster_size: \"4M\" is not a power of two from \"512\" to \"2M\""
 overlay cluster_words "backing = ':raw', cluster_size = '64KiB'" "attribute cluster_size: \"64KiB\" is not a size"

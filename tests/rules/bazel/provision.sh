@@ -75,9 +75,9 @@ fails_and_says() {
   done
 }
 
-a_failing_tool_leaves_nothing() { fails_and_says fails "failed with status 3, so nothing of what it wrote is kept"; }
+a_failing_tool_leaves_nothing() { fails_and_says fails "failed with status 3; its changes were discarded"; }
 
-a_killed_tool_leaves_nothing() { fails_and_says killed "was ended by signal 9, so nothing of what it wrote is kept"; }
+a_killed_tool_leaves_nothing() { fails_and_says killed "was terminated by signal 9; its changes were discarded"; }
 
 a_tool_that_leaves_the_disk_open_is_refused() {
   fails_and_says leaves_it_open "a process that COMMAND started still has the disk open"

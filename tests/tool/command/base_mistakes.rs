@@ -210,7 +210,7 @@ fn refuses_an_overlay_smaller_than_its_base() {
             .fails(
                 1,
                 "SIZE (in a BUILD file: size) of 52428800 bytes is smaller than the backing file \
-             \"node.img\", of 104857600 bytes: the end of that would be lost",
+             \"node.img\", of 104857600 bytes: its end would be cut off",
             );
     }
     assert_eq!(dir.names(), ["node.img"]);

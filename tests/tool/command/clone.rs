@@ -153,7 +153,7 @@ fn a_clone_can_be_larger() {
         .fails(
             1,
             "--size of 536870912 bytes is smaller than \"build/node.qcow2\", \
-             of 1073741824 bytes: the end of that would be lost",
+             of 1073741824 bytes: its end would be cut off",
         );
     let limit = "size of 1125899906842624 bytes is over the limit of 562949953421312 bytes; \
                  cluster_size=65536 would allow it";

@@ -304,7 +304,7 @@ fn refuses_a_base_whose_name_is_not_utf8() {
     create.args(["create", "-q", "--force", "node.qcow2", "-b"]);
     Run::of(create.arg(name)).ok();
     let path = fs::canonicalize(dir.path("").join(name)).expect("a path");
-    let problem = format!("{path:?} is not UTF-8, which JSON has to be; rename it");
+    let problem = format!("{path:?} is not UTF-8, which JSON requires; rename it");
     let message = format!("disk A: \"node.qcow2\": {problem}");
     refused(&dir, &["A=node.qcow2"], 1, &message);
 }

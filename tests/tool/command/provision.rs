@@ -88,7 +88,7 @@ fn the_output_of_the_command_comes_before_our_message_in_one_stream() {
     assert_eq!(
         run.stderr,
         "out\noops\nmore\n\
-         qcow2-overlay: \"sh\" failed with status 1, so nothing of what it wrote is kept\n"
+         qcow2-overlay: \"sh\" failed with status 1; its changes were discarded\n"
     );
     assert!(run.stdout.is_empty(), "{:?}", run.stdout);
     // What was written is said as by the other commands.

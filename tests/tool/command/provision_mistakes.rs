@@ -71,7 +71,7 @@ fn refuses_invalid_arguments() {
         1,
         "-b base.raw top.qcow2 1M",
         "SIZE (in a BUILD file: size) of 1048576 bytes is smaller than the backing file \
-         \"base.raw\", of 6290432 bytes: the end of that would be lost",
+         \"base.raw\", of 6290432 bytes: its end would be cut off",
     );
     refused(
         &dir,
@@ -140,13 +140,11 @@ fn keeps_nothing_of_a_command_that_fails() {
     for (script, status, how) in [
         ("cat new.qcow2 > $DISK; exit 3", 3, "failed with status 3"),
         ("exit 255", 255, "failed with status 255"),
-        ("kill -KILL $$", 137, "was ended by signal 9"),
-        ("kill -TERM $$", 143, "was ended by signal 15"),
+        ("kill -KILL $$", 137, "was terminated by signal 9"),
+        ("kill -TERM $$", 143, "was terminated by signal 15"),
     ] {
-        provision(&dir, "-b base.raw top.qcow2", script).fails(
-            status,
-            &format!("\"sh\" {how}, so nothing of what it wrote is kept"),
-        );
+        provision(&dir, "-b base.raw top.qcow2", script)
+            .fails(status, &format!("\"sh\" {how}; its changes were discarded"));
         assert_eq!(dir.names(), before);
     }
     for (name, status, why) in [

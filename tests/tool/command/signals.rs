@@ -133,7 +133,7 @@ fn provision_keeps_nothing_after_a_signal() {
     // QEMU too ends with success.
     let gentle = "trap 'exit 0' TERM HUP INT QUIT";
     for (signal, number) in [("TERM", 15), ("HUP", 1)] {
-        for (trap, how) in [("true", "was ended"), (gentle, "was told to end")] {
+        for (trap, how) in [("true", "was terminated"), (gentle, "was asked to end")] {
             let dir = images();
             let before = dir.names();
             let (mut child, mut stderr) = start_provision(&dir, &format!("{trap}; {WAIT}"));
@@ -142,7 +142,7 @@ fn provision_keeps_nothing_after_a_signal() {
             let mut rest = String::new();
             stderr.read_to_string(&mut rest).expect("the rest");
             let message = format!(
-                "qcow2-overlay: \"sh\" {how} by signal {number}, so nothing of what it wrote is kept\n"
+                "qcow2-overlay: \"sh\" {how} by signal {number}; its changes were discarded\n"
             );
             assert_eq!(rest, message);
             let status = child.wait().expect("a status").code();

@@ -77,7 +77,7 @@ fn a_full_disk() {
         ("8k", "qcow2-overlay: cannot write \""),
         (
             "600k",
-            "qcow2-overlay: \"sh\" failed with status 1, so nothing of what it wrote is kept\n",
+            "qcow2-overlay: \"sh\" failed with status 1; its changes were discarded\n",
         ),
         ("1600k", "qcow2-overlay: cannot write \"full/x\": "),
     ] {
