@@ -1,9 +1,9 @@
 """The action that writes an image with the content of another."""
 
-load(":apart.bzl", "keep_apart")
+load(":backing_chain.bzl", "place_beside")
+load(":image_providers.bzl", "image_providers")
+load(":name_conflicts.bzl", "keep_apart")
 load(":options.bzl", "image_options", "option_list")
-load(":place.bzl", "place_beside")
-load(":provide.bzl", "image_providers")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 visibility("//rules/private")
@@ -13,7 +13,7 @@ def convert_image(ctx, source):
 
     Args:
       ctx: the context of the rule; the image is named after it.
-      source: what `named_image` returns for the attribute `src`.
+      source: what `image_of` returns for the attribute `src`.
 
     Returns:
       The providers of the rule.

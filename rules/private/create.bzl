@@ -1,9 +1,9 @@
 """The action that writes an image without data: a blank disk, or an overlay."""
 
-load(":apart.bzl", "keep_apart")
+load(":backing_chain.bzl", "add_backing")
+load(":image_providers.bzl", "image_providers")
+load(":name_conflicts.bzl", "keep_apart")
 load(":options.bzl", "image_options", "option_list")
-load(":place.bzl", "add_backing")
-load(":provide.bzl", "image_providers")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 visibility("//rules/private")
@@ -14,7 +14,7 @@ def create_image(ctx, *, size, base = None):
     Args:
       ctx: the context of the rule; the image is named after it.
       size: virtual size in bytes, or None to take that of the base.
-      base: what `named_image` returns for the attribute `backing`; None for a blank disk.
+      base: what `image_of` returns for the attribute `backing`; None for a blank disk.
 
     Returns:
       The providers of the rule.

@@ -3,7 +3,7 @@
 load(":convert.bzl", "convert_image")
 load(":create.bzl", "create_image")
 load(":errors.bzl", "rule_error")
-load(":named.bzl", "FORMAT_ATTR", "named_image")
+load(":image_attribute.bzl", "FORMAT_ATTR", "image_of")
 load(":options.bzl", "OPTION_ATTRS", "declared_size")
 load(":providers.bzl", "Qcow2Info")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
@@ -12,7 +12,7 @@ visibility("//rules/private")
 
 def _qcow2_image_impl(ctx):
     if ctx.attr.src:
-        return convert_image(ctx, named_image(ctx, "src"))
+        return convert_image(ctx, image_of(ctx, "src"))
     if ctx.attr.src_format:
         rule_error(ctx, "src_format", "it is {}, but there is no src: give src too".format(
             repr(ctx.attr.src_format),

@@ -1,7 +1,7 @@
 """The rule `qcow2_overlay`."""
 
 load(":create.bzl", "create_image")
-load(":named.bzl", "FORMAT_ATTR", "named_image")
+load(":image_attribute.bzl", "FORMAT_ATTR", "image_of")
 load(":options.bzl", "OPTION_ATTRS")
 load(":providers.bzl", "Qcow2Info")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
@@ -9,7 +9,7 @@ load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 visibility("//rules/private")
 
 def _qcow2_overlay_impl(ctx):
-    base = named_image(ctx, "backing")
+    base = image_of(ctx, "backing")
     return create_image(ctx, size = base.size, base = base)
 
 qcow2_overlay = rule(

@@ -1,11 +1,11 @@
 """The rule `qcow2_provision`."""
 
-load(":apart.bzl", "keep_apart")
+load(":backing_chain.bzl", "add_backing")
 load(":errors.bzl", "rule_error")
-load(":named.bzl", "FORMAT_ATTR", "named_image")
+load(":image_attribute.bzl", "FORMAT_ATTR", "image_of")
+load(":image_providers.bzl", "image_providers")
+load(":name_conflicts.bzl", "keep_apart")
 load(":options.bzl", "OPTION_ATTRS", "image_options", "option_list")
-load(":place.bzl", "add_backing")
-load(":provide.bzl", "image_providers")
 load(":providers.bzl", "Qcow2Info")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
@@ -16,7 +16,7 @@ _DISK_VARIABLES = ["DISK", "DISK_BLOCKDEV"]
 
 def _qcow2_provision_impl(ctx):
     image = ctx.actions.declare_file(ctx.label.name + ".qcow2")
-    base = named_image(ctx, "backing")
+    base = image_of(ctx, "backing")
     keep_apart(ctx, [image], "outs", ctx.outputs.outs)
     keep_apart(ctx, [image] + ctx.outputs.outs, "backing", base.chain.to_list())
     options = image_options(ctx, base.size)

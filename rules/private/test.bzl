@@ -1,9 +1,9 @@
 """The rule `qcow2_test`."""
 
-load(":apart.bzl", "keep_apart")
 load(":disks.bzl", "images_of_disks")
 load(":environment.bzl", "ExecutableEnvironmentInfo", "executable_environment", "expanded")
 load(":errors.bzl", "rule_error", "shown")
+load(":name_conflicts.bzl", "keep_apart")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool", "target_tool")
 
 visibility("//rules/private")

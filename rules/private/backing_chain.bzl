@@ -19,7 +19,7 @@ def add_backing(ctx, args, image, base, *, is_read):
       ctx: the context of the rule.
       args: Args: the command line, `create` or `provision`.
       image: File: the new image.
-      base: what `named_image` returns for the attribute `backing`.
+      base: what `image_of` returns for the attribute `backing`.
       is_read: whether the action reads the backing file.
 
     Returns:

@@ -12,7 +12,7 @@ FORMAT_ATTR = attr.string(
     values = ["", "raw", "qcow2"],
 )
 
-def named_image(ctx, attribute):
+def image_of(ctx, attribute):
     """Checks an attribute that names an image, and returns what is known of the image.
 
     Args:
