@@ -25,9 +25,9 @@ def _qcow2_image_impl(ctx):
 qcow2_image = rule(
     implementation = _qcow2_image_impl,
     doc = "A disk in one file: see the macro of this name.",
-    attrs = OPTION_ATTRS | {
+    attrs = {
         "src": attr.label(
-            doc = "The image to take the content from: one file, raw or qcow2, or a target with `Qcow2Info`. Default: none, for a blank disk.",
+            doc = "The image to take the content from: one file, raw or qcow2, or a target with `Qcow2Info`, such as an overlay. Default: none, for a blank disk.",
             allow_files = True,
         ),
         "src_format": FORMAT_ATTR,
@@ -35,7 +35,7 @@ qcow2_image = rule(
             doc = "Size of the disk: bytes, or a number with a suffix. Default: the size of `src`, which is also the minimum.",
         ),
         "_rule": attr.string(default = "qcow2_image"),
-    },
+    } | OPTION_ATTRS,
     provides = [Qcow2Info],
     toolchains = [TOOLCHAIN_TYPE],
 )

@@ -2,7 +2,8 @@
 
 Bazel treats a string attribute called `size`, on any rule, as the size of a test, and accepts
 only `small`, `medium`, `large` and `enormous`. The rules therefore call theirs `virtual_size`.
-The macros check it first, so that no message mentions that name.
+The macros check it first, so that no message mentions that name. They pass all other attributes
+to the rules, whose docs the reference has too.
 """
 
 load(":clone.bzl", "qcow2_clone")
@@ -30,16 +31,7 @@ def _declare_clone(name, attributes):
         **{key: value for key, value in attributes.items() if key in _CLONE_ATTRS}
     )
 
-def qcow2_image(
-        name,
-        size = None,
-        src = None,
-        src_format = None,
-        cluster_size = "64K",
-        compat = "1.1",
-        extended_l2 = False,
-        lazy_refcounts = False,
-        **kwargs):
+def qcow2_image(name, size = None, **kwargs):
     """A disk in one file, `<name>.qcow2`: blank, or with the content of an image.
 
     ```starlark
@@ -73,43 +65,19 @@ def qcow2_image(
         (powers of 1024), such as `"20G"` or `"1.5G"`. Rounded up to a multiple of 512 bytes.
         Required without `src`.
         Default with `src`: the size of `src`, which is also the minimum.
-      src: The image to take the content from: one file, raw or qcow2, or a target with
-        `Qcow2Info`, such as an overlay. Default: none, for a blank disk.
-      src_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else detected from the
-        content.
-      cluster_size: Size of a cluster, the unit of allocation, in bytes: a power of two from
-        `"512"` to `"2M"`.
-      compat: Version of the format: `"1.1"` is version 3, `"0.10"` is version 2.
-      extended_l2: Splits each cluster into 32 subclusters, so that small writes copy
-        less. Needs `compat` 1.1 and clusters of at least 16K.
-      lazy_refcounts: Lets QEMU postpone refcount updates. Needs `compat` 1.1.
-      **kwargs: Attributes common to all rules, such as `tags` and `visibility`.
+      **kwargs: The other attributes, and those common to all rules, such as `tags` and
+        `visibility`.
     """
     if size != None:
         _check_size("qcow2_image", name, size)
     _qcow2_image(
         name = name,
         virtual_size = size,
-        src = src,
-        src_format = src_format,
-        cluster_size = cluster_size,
-        compat = compat,
-        extended_l2 = extended_l2,
-        lazy_refcounts = lazy_refcounts,
         **kwargs
     )
     _declare_clone(name, kwargs)
 
-def qcow2_overlay(
-        name,
-        backing,
-        size = None,
-        backing_format = None,
-        cluster_size = "64K",
-        compat = "1.1",
-        extended_l2 = False,
-        lazy_refcounts = False,
-        **kwargs):
+def qcow2_overlay(name, size = None, **kwargs):
     """A writable disk, `<name>.qcow2`, that is backed by an image.
 
     Writes go to the overlay, which takes a few kilobytes at first. Reads of data that was
@@ -134,48 +102,21 @@ def qcow2_overlay(
 
     Args:
       name: The target's name.
-      backing: The base: one file, raw or qcow2, or a target with `Qcow2Info`, such as
-        another overlay.
       size: Size of the disk, as in `qcow2_image`. Default: the size of the base, which is
         also the minimum.
-      backing_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else detected from
-        the content.
-      cluster_size: As in `qcow2_image`.
-      compat: As in `qcow2_image`. With `"0.10"`, discarded blocks do not read as zeros.
-      extended_l2: As in `qcow2_image`.
-      lazy_refcounts: As in `qcow2_image`.
-      **kwargs: Attributes common to all rules, such as `tags` and `visibility`.
+      **kwargs: The other attributes, and those common to all rules, such as `tags` and
+        `visibility`.
     """
     if size != None:
         _check_size("qcow2_overlay", name, size)
     _qcow2_overlay(
         name = name,
-        backing = backing,
         virtual_size = size,
-        backing_format = backing_format,
-        cluster_size = cluster_size,
-        compat = compat,
-        extended_l2 = extended_l2,
-        lazy_refcounts = lazy_refcounts,
         **kwargs
     )
     _declare_clone(name, kwargs)
 
-def qcow2_provision(
-        name,
-        backing,
-        tool,
-        srcs = [],
-        args = [],
-        env = {},
-        outs = [],
-        size = None,
-        backing_format = None,
-        cluster_size = "64K",
-        compat = "1.1",
-        extended_l2 = False,
-        lazy_refcounts = False,
-        **kwargs):
+def qcow2_provision(name, size = None, **kwargs):
     """A derived image, `<name>.qcow2`: an overlay that holds what a tool wrote to the disk.
 
     ```starlark
@@ -208,42 +149,16 @@ def qcow2_provision(
 
     Args:
       name: The target's name.
-      backing: The base, with the initial content of the disk: one file, raw or qcow2, or a
-        target with `Qcow2Info`. It is never written to.
-      tool: The executable that writes to the disk, built for the execution platform.
-      srcs: Files that the tool reads. An image comes with its whole backing chain.
-      args: Arguments of the tool. `$(location)`, `$(execpath)` and `$(rootpath)` of `srcs`
-        and `outs` are expanded, and nothing else: `$(DISK)` is passed on as it is. `DISK` is
-        an environment variable, which the tool reads: `$DISK` in a shell script.
-      env: Environment variables of the tool, in addition to those of every action
-        (`--action_env`); expanded like `args`.
-      outs: Other files that the tool must write, such as an installation log.
       size: Size of the disk, as in `qcow2_image`. Default: the size of `backing`, which is
         also the minimum. The tool cannot make the disk larger if its size is known before
         the build.
-      backing_format: `"raw"` or `"qcow2"`. Default: from `Qcow2Info`, else detected from
-        the content.
-      cluster_size: As in `qcow2_image`.
-      compat: As in `qcow2_image`.
-      extended_l2: As in `qcow2_image`.
-      lazy_refcounts: As in `qcow2_image`.
-      **kwargs: Attributes common to all rules, such as `tags` and `visibility`.
+      **kwargs: The other attributes, and those common to all rules, such as `tags` and
+        `visibility`.
     """
     if size != None:
         _check_size("qcow2_provision", name, size)
     _qcow2_provision(
         name = name,
-        args = args,
-        backing = backing,
-        backing_format = backing_format,
-        cluster_size = cluster_size,
-        compat = compat,
-        env = env,
-        extended_l2 = extended_l2,
-        lazy_refcounts = lazy_refcounts,
-        outs = outs,
-        srcs = srcs,
-        tool = tool,
         virtual_size = size,
         **kwargs
     )

@@ -11,15 +11,15 @@ OPTION_ATTRS = {
         default = "64K",
     ),
     "compat": attr.string(
-        doc = "Version of the format: `1.1` is version 3; `0.10` is version 2, in which discarded blocks of an overlay do not read as zeros.",
+        doc = "Version of the format: `1.1` is version 3, `0.10` is version 2. With `0.10`, discarded blocks of an overlay do not read as zeros.",
         default = "1.1",
         values = ["0.10", "1.1"],
     ),
     "extended_l2": attr.bool(
-        doc = "Splits each cluster into 32 subclusters; needs compat `1.1` and a cluster_size of at least `16K`.",
+        doc = "Splits each cluster into 32 subclusters, so that small writes copy less. Needs `compat` 1.1 and a `cluster_size` of at least `16K`.",
     ),
     "lazy_refcounts": attr.bool(
-        doc = "Lets QEMU postpone refcount updates; needs compat `1.1`.",
+        doc = "Lets QEMU postpone refcount updates. Needs `compat` 1.1.",
     ),
 }
 

@@ -15,7 +15,7 @@ def _qcow2_overlay_impl(ctx):
 qcow2_overlay = rule(
     implementation = _qcow2_overlay_impl,
     doc = "A writable disk that is backed by an image: see the macro of this name.",
-    attrs = OPTION_ATTRS | {
+    attrs = {
         "backing": attr.label(
             doc = "The base: one file, raw or qcow2, or a target with `Qcow2Info`, such as another overlay.",
             allow_files = True,
@@ -26,7 +26,7 @@ qcow2_overlay = rule(
             doc = "Size of the disk: bytes, or a number with a suffix. Default: the size of the base, which is also the minimum.",
         ),
         "_rule": attr.string(default = "qcow2_overlay"),
-    },
+    } | OPTION_ATTRS,
     provides = [Qcow2Info],
     toolchains = [TOOLCHAIN_TYPE],
 )

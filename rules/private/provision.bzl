@@ -75,28 +75,28 @@ def _qcow2_provision_impl(ctx):
 qcow2_provision = rule(
     implementation = _qcow2_provision_impl,
     doc = "An overlay that holds what a tool wrote to the disk: see the macro of this name.",
-    attrs = OPTION_ATTRS | {
+    attrs = {
         "args": attr.string_list(
-            doc = "Arguments of `tool`; `$(location)` and the like are expanded.",
+            doc = "Arguments of `tool`. `$(location)`, `$(execpath)` and `$(rootpath)` of `srcs` and `outs` are expanded. `$(DISK)` is not: the tool finds the disk in its environment.",
         ),
         "backing": attr.label(
-            doc = "The base, with the initial content of the disk: one file, raw or qcow2, or a target with `Qcow2Info`.",
+            doc = "The base, with the initial content of the disk: one file, raw or qcow2, or a target with `Qcow2Info`. It is never written to.",
             allow_files = True,
             mandatory = True,
         ),
         "backing_format": FORMAT_ATTR,
         "env": attr.string_dict(
-            doc = "Environment of `tool`; `$(location)` and the like are expanded.",
+            doc = "Environment variables of `tool`, in addition to those of every action (`--action_env`); expanded like `args`.",
         ),
         "outs": attr.output_list(
-            doc = "Other files that the tool must write.",
+            doc = "Other files that the tool must write, such as an installation log.",
         ),
         "srcs": attr.label_list(
-            doc = "Files that the tool reads; an image comes with its whole backing chain.",
+            doc = "Files that the tool reads. An image comes with its whole backing chain.",
             allow_files = True,
         ),
         "tool": attr.label(
-            doc = "The executable that writes to the disk.",
+            doc = "The executable that writes to the disk, built for the execution platform.",
             allow_files = True,
             cfg = "exec",
             executable = True,
@@ -106,7 +106,7 @@ qcow2_provision = rule(
             doc = "Size of the disk: bytes, or a number with a suffix. Default: the size of `backing`, which is also the minimum.",
         ),
         "_rule": attr.string(default = "qcow2_provision"),
-    },
+    } | OPTION_ATTRS,
     provides = [Qcow2Info],
     toolchains = [TOOLCHAIN_TYPE],
 )

@@ -1,5 +1,7 @@
 """Prints the Markdown page of a .bzl file from the text output of starlark_doc_extract.
 
+The second file has the rules behind macros of the same names: a macro passes **kwargs to it.
+
 That output is a stardoc_output.ModuleInfo. Fields that only newer versions of Bazel write
 are not used, so that the page is the same with all versions.
 """
@@ -65,8 +67,14 @@ def rule(info):
     return section(name, info, attributes, "attribute", [row(each, each) for each in attributes])
 
 
-def function(info):
+def function(info, rules):
     name, parameters = text(info, "function_name"), [with_stars(each) for each in info["parameter"]]
+    named = {text(each, "name") for each in parameters} | {"virtual_size"}
+    passed = [each for each in rules.get(name, []) if text(each, "name") not in named]
+    required = [each for each in passed if each["mandatory"]]
+    optional = [each for each in passed if not each["mandatory"]]
+    parameters[1:1] = required
+    parameters[-1:-1] = optional
     return section(name, info, parameters, "attribute", [row(each, each) for each in parameters])
 
 
@@ -81,14 +89,17 @@ def provider(info):
     return section(text(info, "provider_name"), info, parameters, "field", rows)
 
 
-KINDS = {"rule_info": rule, "func_info": function, "provider_info": provider}
+KINDS = ["rule_info", "func_info", "provider_info"]
 
 
-def page(module):
+def page(module, rules):
     others = set(module) - set(KINDS) - {"file", "module_docstring"}
     if others:
         sys.exit(f"render.py: cannot render {', '.join(sorted(others))}, only {', '.join(KINDS)}")
-    sections = [render(info) for kind, render in KINDS.items() for info in module[kind]]
+    attributes = {text(info, "rule_name"): info["attribute"] for info in rules["rule_info"]}
+    sections = [rule(info) for info in module["rule_info"]]
+    sections += [function(info, attributes) for info in module["func_info"]]
+    sections += [provider(info) for info in module["provider_info"]]
     contents = []
     for heading, _, doc, _ in sections:
         name, summary = heading.removeprefix("## "), " ".join(doc.split("\n\n")[0].split())
@@ -106,8 +117,11 @@ def page(module):
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="ascii") as file:
-        markdown = page(parse(file))
+    modules = []
+    for path in sys.argv[1:]:
+        with open(path, encoding="ascii") as file:
+            modules.append(parse(file))
+    markdown = page(*modules)
     for line in markdown.splitlines():
         if not line.isascii():
             sys.exit(f"render.py: Bazel 7 garbles non-ASCII characters: write this in ASCII: {line}")
