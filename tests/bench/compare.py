@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import tempfile
 
 import bases
@@ -48,6 +49,12 @@ class Setup:
         self.limit = 3 if options.small else 30
 
 
+def json_text(results):
+    """The results as JSON, with each measurement on a line of its own."""
+    text = json.dumps(results, indent=1)
+    return re.sub(r"\{[^{}]*\}|\[[^][{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
+
+
 def main():
     parser = argparse.ArgumentParser(prog="compare", description=__doc__.partition("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
@@ -70,7 +77,7 @@ def main():
                 results[name] = PARTS[name].measure(Setup(options, directory))
             results[name]["load"] = [round(before, 1), round(os.getloadavg()[0], 1)]
             if not options.small:
-                kept.write_text(json.dumps(results, indent=1) + "\n")
+                kept.write_text(json_text(results))
         if name in results:
             before, after = results[name]["load"]
             print(f"\n## {PARTS[name].TITLE}\n\nLoad of the machine: {before} before, {after} after.")

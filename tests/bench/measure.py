@@ -55,8 +55,8 @@ def on_disk(path):
 
 
 def spread(seconds):
-    """What results.json keeps of the sorted times of a way."""
-    return {"median": statistics.median(seconds), "least": seconds[0], "runs": len(seconds)}
+    """What results.json keeps of the sorted times of a way, in seconds."""
+    return {"median": round(statistics.median(seconds), 6), "least": round(seconds[0], 6), "runs": len(seconds)}
 
 
 def time_text(seconds):
