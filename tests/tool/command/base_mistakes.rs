@@ -63,7 +63,7 @@ fn refuses_a_base_that_does_not_exist() {
     }
 
     let dir = Dir::new();
-    fs::create_dir(dir.path("disks")).expect("mkdir");
+    dir.mkdir("disks");
     dir.sparse("node.img", 512);
     let here = fs::canonicalize(dir.path("node.img")).expect("a path");
     dir.tool("create -b node.img disks/x").fails(
@@ -88,7 +88,7 @@ fn refuses_a_base_that_does_not_exist() {
 #[test]
 fn refuses_a_base_that_is_not_an_image_file() {
     let dir = Dir::new();
-    fs::create_dir(dir.path("d")).expect("mkdir");
+    dir.mkdir("d");
     dir.tool("create -b d x").fails(
         1,
         "backing file \"d\": it is a directory, not an image file",

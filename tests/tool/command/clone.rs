@@ -10,7 +10,7 @@ use crate::common::{tool, Dir, Run};
 /// Returns a base and an overlay of it, both in the directory `build`.
 fn overlay() -> Dir {
     let dir = Dir::new();
-    fs::create_dir(dir.path("build")).expect("mkdir");
+    dir.mkdir("build");
     dir.sparse("build/node.img", 1 << 20);
     let options = "compat=1.1,cluster_size=32K";
     dir.tool(&format!(
@@ -121,7 +121,7 @@ fn refuses_to_overwrite_a_file_of_the_chain() {
 #[test]
 fn a_missing_base_is_named() {
     let dir = overlay();
-    fs::remove_file(dir.path("build/node.img")).expect("remove");
+    dir.remove("build/node.img");
     dir.tool("clone build/node.qcow2 disk.qcow2").fails(
         1,
         "\"build/node.qcow2\": its backing file \"build/node.img\": \

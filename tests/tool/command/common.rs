@@ -31,6 +31,14 @@ impl Dir {
         fs::write(self.path(name), content).expect("write");
     }
 
+    pub fn mkdir(&self, name: &str) {
+        fs::create_dir(self.path(name)).expect("mkdir");
+    }
+
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).expect("remove");
+    }
+
     pub fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).expect("read")
     }
@@ -49,6 +57,11 @@ impl Dir {
             .collect();
         names.sort();
         names
+    }
+
+    /// Returns how many files are left in the directory `tmp`.
+    pub fn left(&self) -> usize {
+        fs::read_dir(self.path("tmp")).expect("list").count()
     }
 
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
@@ -127,7 +140,7 @@ pub fn overlay() -> Dir {
     let dir = Dir::new();
     dir.sparse("node.img", 1 << 20);
     dir.tool("create -q -b node.img node.qcow2 1G").ok();
-    fs::create_dir(dir.path("tmp")).expect("mkdir");
+    dir.mkdir("tmp");
     dir
 }
 

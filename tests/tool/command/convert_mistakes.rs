@@ -118,7 +118,7 @@ fn refuses_an_output_that_must_not_be_replaced() {
     fs::set_permissions(dir.path("large.raw"), fs::Permissions::from_mode(0o444)).expect("chmod");
     let message = "cannot convert \"disk.raw\" to \"large.raw\": it exists and is write-protected";
     refused(&dir, "--force disk.raw large.raw", 1, message);
-    fs::create_dir(dir.path("folder")).expect("mkdir");
+    dir.mkdir("folder");
     let message = "cannot convert \"disk.raw\" to \"folder\": it exists and is not a regular file";
     refused(&dir, "--force disk.raw folder", 1, message);
 }
@@ -132,7 +132,7 @@ fn refuses_a_source_that_cannot_be_read() {
         1,
         "\"gone\": No such file or directory (os error 2)",
     );
-    fs::create_dir(dir.path("folder")).expect("mkdir");
+    dir.mkdir("folder");
     let message = "\"folder\": it is a directory, not an image file";
     refused(&dir, "folder x", 1, message);
     dir.write("disk.vmdk", b"KDMV................");
@@ -141,7 +141,7 @@ fn refuses_a_source_that_cannot_be_read() {
     let message = "\"disk.raw\": it is not a qcow2 image: if it is raw, give -f raw (in a \
                    BUILD file: src_format = \"raw\")";
     refused(&dir, "-f qcow2 disk.raw x", 1, message);
-    fs::remove_file(dir.path("disk.raw")).expect("remove");
+    dir.remove("disk.raw");
     let message = "\"top.qcow2\": its backing file \"disk.raw\": No such file or directory \
                    (os error 2)";
     refused(&dir, "top.qcow2 x", 1, message);
@@ -249,7 +249,7 @@ fn refuses_encrypted_and_external_data_anywhere_in_a_chain() {
         let message = "qcow2-overlay: cannot convert \"disk.raw\" to \"x\": in the backing file: ";
         let message = format!("{message}{what}");
         assert!(run.stderr.starts_with(&message), "{}", run.stderr);
-        fs::remove_file(dir.path("above.qcow2")).expect("remove");
+        dir.remove("above.qcow2");
         assert!(!dir.path("x").exists());
     }
 }

@@ -50,8 +50,8 @@ fn a_qcow2_base_has_the_size_of_its_disk_not_of_its_file() {
 #[test]
 fn a_backing_name_is_relative_to_the_overlay() {
     let dir = Dir::new();
-    fs::create_dir(dir.path("images")).expect("mkdir");
-    fs::create_dir(dir.path("disks")).expect("mkdir");
+    dir.mkdir("images");
+    dir.mkdir("disks");
     dir.sparse("images/node.img", 4096);
     dir.tool("create -b ../images/node.img disks/disk.qcow2")
         .ok();
@@ -102,7 +102,7 @@ fn standalone_refuses_an_overlay() {
     );
     dir.tool("convert --standalone base.qcow2 copy.qcow2").ok();
     // Even if the base is missing.
-    fs::remove_file(dir.path("base.qcow2")).expect("remove");
+    dir.remove("base.qcow2");
     dir.tool("convert --standalone overlay.qcow2 disk.qcow2")
         .fails(
             1,
@@ -178,7 +178,7 @@ fn a_file_that_replaces_another_has_its_mode_and_owner() {
         let kept = |found: &fs::Metadata| (found.mode(), found.uid(), found.gid());
         assert_eq!(kept(&after), kept(&before));
         assert_eq!(header(&dir, "disk.qcow2").virtual_size, 1 << 20);
-        fs::remove_file(dir.path("disk.qcow2")).expect("remove");
+        dir.remove("disk.qcow2");
     }
 }
 
@@ -206,7 +206,7 @@ fn bazel_run_starts_in_the_directory_of_the_user() {
     // `bazel run` runs a program in its runfiles tree.
     let dir = Dir::new();
     fs::create_dir_all(dir.path("tool.runfiles/_main")).expect("mkdir");
-    fs::create_dir(dir.path("user")).expect("mkdir");
+    dir.mkdir("user");
     std::os::unix::fs::symlink(tool(), dir.path("tool")).expect("symlink");
     let mut command = dir.command(dir.path("tool"));
     command.current_dir(dir.path("tool.runfiles/_main"));
@@ -218,7 +218,7 @@ fn bazel_run_starts_in_the_directory_of_the_user() {
 #[test]
 fn a_program_under_bazel_run_can_choose_the_directory() {
     let dir = Dir::new();
-    fs::create_dir(dir.path("user")).expect("mkdir");
+    dir.mkdir("user");
     let mut command = dir.command(tool());
     command.env("BUILD_WORKING_DIRECTORY", dir.path("user"));
     Run::of(command.args(["create", "disk.qcow2", "1M"])).ok();

@@ -37,11 +37,6 @@ pub fn shell(script: &str) -> [&str; 7] {
     ["exec", "--disk", "A=node.qcow2", "--", "sh", "-c", script]
 }
 
-/// Returns how many files are left in the directory `tmp`.
-pub fn left(dir: &Dir) -> usize {
-    fs::read_dir(dir.path("tmp")).expect("list").count()
-}
-
 /// Returns the value for `-blockdev` of the disk at `path`, an overlay of the raw image `base`.
 pub fn blockdev(name: &str, path: &str, base: &Path) -> serde_json::Value {
     serde_json::json!({
@@ -144,12 +139,12 @@ fn in_bazel_the_tool_becomes_the_command() {
 fn the_directory_is_removed_except_in_bazel() {
     let dir = overlay();
     Run::of(&mut by_hand(&dir, &shell("touch $(dirname $A)/more"))).ok();
-    assert_eq!(left(&dir), 0);
+    assert_eq!(dir.left(), 0);
     // Two commands of one test have a directory each.
     for _ in 0..2 {
         Run::of(&mut in_bazel(&dir, &shell("test -w $A"))).ok();
     }
-    assert_eq!(left(&dir), 2);
+    assert_eq!(dir.left(), 2);
 }
 
 #[test]
@@ -170,7 +165,7 @@ fn a_disk_is_private() {
     assert!(outputs[0].starts_with(b"junk\n"));
     assert!(outputs.iter().all(|output| *output == outputs[0]));
     assert!([dir.read("node.img"), dir.read("node.qcow2")] == before);
-    assert_eq!(left(&dir), 0);
+    assert_eq!(dir.left(), 0);
 }
 
 #[test]
@@ -194,7 +189,7 @@ fn refused(dir: &Dir, disks: &[&str], status: i32, message: &str) {
     arguments.extend(["--", "touch", "it-ran"]);
     for mut command in [by_hand(dir, &arguments), in_bazel(dir, &arguments)] {
         Run::of(&mut command).fails(status, message);
-        assert_eq!(left(dir), 0);
+        assert_eq!(dir.left(), 0);
         assert!(!dir.path("it-ran").exists());
     }
 }
@@ -241,7 +236,7 @@ fn an_overlay_that_cannot_be_cloned_leaves_nothing() {
     let cut = "disk A: \"cut\": truncated qcow2 image: \
                the L1 table ends at byte 196624, the file at byte 100000";
     refused(&dir, &["A=cut"], 1, cut);
-    fs::remove_file(dir.path("node.img")).expect("remove");
+    dir.remove("node.img");
     let no_base = format!("disk A: \"node.qcow2\": its backing file \"node.img\": {gone}");
     refused(&dir, &["A=node.qcow2"], 1, &no_base);
 }
@@ -261,7 +256,7 @@ fn a_command_that_cannot_be_run_is_an_error() {
                 by_hand(&dir, &arguments)
             };
             Run::of(&mut command).fails(status, &format!("cannot run {name:?}: {problem}"));
-            assert_eq!(left(&dir), 0);
+            assert_eq!(dir.left(), 0);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use qcow2_overlay::{chain, BackingState};
 
 use crate::common::{overlay, Dir, Run};
-use crate::exec::{by_hand, in_bazel, left};
+use crate::exec::{by_hand, in_bazel};
 use crate::signals::{send, start, WAIT};
 
 /// Returns `exec --keep` in Bazel with two disks and a shell script.
@@ -81,7 +81,7 @@ fn a_failure_keeps_the_disks_and_a_success_does_not() {
     );
     assert_eq!(outputs(&dir), ["disks", "disks.2"]);
     kept(&dir, "disks.2");
-    assert_eq!(left(&dir), 0);
+    assert_eq!(dir.left(), 0);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_test_that_times_out_keeps_its_disks() {
     send("TERM", &child);
     assert_eq!(child.wait().expect("a status").signal(), Some(15));
     kept(&dir, "disks");
-    assert_eq!(left(&dir), 0);
+    assert_eq!(dir.left(), 0);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn always_writes_the_disks_to_the_outputs_at_once() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), said(&dir, "disks"));
     assert!(output.status.success());
     kept(&dir, "disks");
-    assert_eq!(left(&dir), 0);
+    assert_eq!(dir.left(), 0);
     Run::of(&mut keep(&dir, "always", "true")).ok();
     kept(&dir, "disks.2");
 }
@@ -149,7 +149,7 @@ fn a_command_that_cannot_be_run_has_not_failed() {
     let expected = format!("{}qcow2-overlay: {problem}\n", said(&dir, "disks"));
     assert_eq!((run.status, run.stderr), (Some(127), expected));
     kept(&dir, "disks");
-    assert_eq!(left(&dir), 0);
+    assert_eq!(dir.left(), 0);
 }
 
 #[test]

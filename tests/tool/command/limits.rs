@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use crate::common::{overlay, tool, Dir, Run};
-use crate::exec::{left, started_by};
+use crate::exec::started_by;
 
 /// Returns the tool as run by a shell after `setup`.
 fn after(setup: &str, dir: &Dir, arguments: &[&str]) -> Command {
@@ -40,7 +40,7 @@ fn is_unchanged(dir: &Dir, what: &str) {
     let names = ["data.raw", "node.img", "node.qcow2", "old", "tmp"];
     assert_eq!(dir.names(), names, "{what}");
     assert_eq!(dir.read("old"), b"precious", "{what}");
-    assert_eq!(left(dir), 0, "{what}");
+    assert_eq!(dir.left(), 0, "{what}");
 }
 
 #[test]

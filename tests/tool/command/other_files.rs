@@ -213,7 +213,7 @@ fn other_files_are_known_by_their_first_bytes() {
             assert!(message.starts_with(&beginning), "{what}: {message}");
             assert_eq!(dir.names(), ["packed"]);
             dir.tool("create -q -b packed -F raw x").ok();
-            std::fs::remove_file(dir.path("x")).expect("remove");
+            dir.remove("x");
         }
     }
 }

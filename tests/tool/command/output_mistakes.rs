@@ -15,7 +15,7 @@ fn refuses_an_output_that_exists() {
     dir.tool("create --force x 1G")
         .fails(1, "cannot write \"x\": it exists and is write-protected");
     assert_eq!(dir.read("x"), b"precious");
-    fs::create_dir(dir.path("d")).expect("mkdir");
+    dir.mkdir("d");
     dir.tool("create --force d 1G")
         .fails(1, "cannot write \"d\": it exists and is not a regular file");
     assert_eq!(dir.names(), ["d", "x"]);
@@ -26,7 +26,7 @@ fn refuses_an_output_that_is_in_its_own_chain() {
     let dir = Dir::new();
     dir.sparse("node.img", 512);
     dir.tool("create -q -b node.img v1").ok();
-    fs::create_dir(dir.path("sub")).expect("mkdir");
+    dir.mkdir("sub");
     fs::hard_link(dir.path("node.img"), dir.path("sub/hard.img")).expect("a link");
     std::os::unix::fs::symlink("../node.img", dir.path("sub/soft.img")).expect("symlink");
     let own = |name: &str, file: &str| {
@@ -119,7 +119,7 @@ fn a_message_that_cannot_be_printed_changes_nothing() {
 #[test]
 fn an_error_that_cannot_be_printed_keeps_its_status() {
     let dir = overlay();
-    fs::create_dir(dir.path("outputs")).expect("mkdir");
+    dir.mkdir("outputs");
     let names = dir.names();
     let environment = "TMPDIR=$PWD/tmp TEST_UNDECLARED_OUTPUTS_DIR=$PWD/outputs";
     for (arguments, status, printed) in [
@@ -146,8 +146,7 @@ fn an_error_that_cannot_be_printed_keeps_its_status() {
             let expected = (Some(status), printed);
             assert_eq!((run.status, stdout.as_str()), expected, "{arguments}");
             assert_eq!(dir.names(), names, "{arguments}");
-            let left = fs::read_dir(dir.path("tmp")).expect("list").count();
-            assert_eq!(left, 0, "{arguments}");
+            assert_eq!(dir.left(), 0, "{arguments}");
         }
     }
     let kept = |name: &str| dir.path("outputs").join(name).join("A.qcow2").exists();

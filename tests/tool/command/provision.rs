@@ -301,7 +301,7 @@ fn only_force_replaces_a_file() {
     assert_eq!(dir.read("top.qcow2"), b"precious");
     assert!(!dir.path("it-ran").exists());
     // Even if it appears while the command runs.
-    fs::remove_file(dir.path("top.qcow2")).expect("remove");
+    dir.remove("top.qcow2");
     provision(&dir, "-b base.raw top.qcow2", "printf precious > top.qcow2")
         .fails(1, "\"top.qcow2\" exists; --force replaces it");
     assert_eq!(dir.read("top.qcow2"), b"precious");

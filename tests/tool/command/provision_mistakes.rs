@@ -36,7 +36,7 @@ fn not_kept(script: &str, message: &str) {
         run.fails(1, message);
         if force {
             assert_eq!(dir.read("top.qcow2"), b"precious");
-            fs::remove_file(dir.path("top.qcow2")).expect("remove");
+            dir.remove("top.qcow2");
         }
         dir.write("base.raw", &crate::convert::disk());
         assert_eq!(dir.names(), before);
@@ -46,7 +46,7 @@ fn not_kept(script: &str, message: &str) {
 #[test]
 fn refuses_invalid_arguments() {
     let dir = images();
-    fs::create_dir(dir.path("directory")).expect("mkdir");
+    dir.mkdir("directory");
     refused(&dir, 2, "top.qcow2", "give a backing file: -b NAME");
     refused(
         &dir,
@@ -114,7 +114,7 @@ fn refuses_invalid_arguments() {
          allows none: in a BUILD file, give a qcow2_overlay or another target with Qcow2Info in \
          place of a plain file",
     );
-    fs::remove_file(dir.path("base.raw")).expect("remove");
+    dir.remove("base.raw");
     refused(
         &dir,
         1,

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::{tool, Dir, Run};
-use crate::exec::left;
 
 /// Returns what `bazel build` leaves of a test `pkg/t` of an executable `pkg/t_bin` with an
 /// overlay `vm/node.qcow2`: files in `bin`, and links to them in the runfiles.
@@ -74,7 +73,7 @@ fn ran(dir: &Dir, command: &mut Command, path: &Path, arguments: &[&str], runfil
     );
     assert_eq!(String::from_utf8_lossy(&run.stdout), expected);
     assert_eq!((run.status, &run.stderr[..]), (Some(7), ""));
-    assert_eq!(left(dir), 1);
+    assert_eq!(dir.left(), 1);
 }
 
 #[test]
@@ -162,7 +161,7 @@ fn a_mistake_fails_the_test_with_one_line() {
         let run = Run::of(test(&dir).env("QCOW2_OVERLAY_TEST", value));
         run.fails(1, &format!("QCOW2_OVERLAY_TEST: {problem}"));
     }
-    fs::remove_file(dir.path("bin/vm/node.img")).expect("remove");
+    dir.remove("bin/vm/node.img");
     let run = Run::of(&mut test(&dir));
     let overlay = runfiles.join("_main/vm/node.qcow2");
     let base = runfiles.join("_main/vm/node.img");
@@ -183,13 +182,13 @@ fn a_mistake_fails_the_test_with_one_line() {
              test, which sets RUNFILES_DIR"
         ),
     );
-    assert_eq!(left(&dir), 0);
+    assert_eq!(dir.left(), 0);
 }
 
 #[test]
 fn a_test_can_keep_its_disks() {
     let dir = built();
-    fs::create_dir(dir.path("outputs")).expect("mkdir");
+    dir.mkdir("outputs");
     for (keep, kept) in [("on_failure", "disks"), ("always", "disks.2")] {
         let mut command = test(&dir);
         command.env("TEST_UNDECLARED_OUTPUTS_DIR", dir.path("outputs"));
@@ -200,6 +199,6 @@ fn a_test_can_keep_its_disks() {
         let run = Run::of(command.env("QCOW2_OVERLAY_TEST", value));
         assert_eq!(run.status, Some(7), "{}", run.stderr);
         assert!(dir.path(&format!("outputs/{kept}/NODE2.qcow2")).exists());
-        assert_eq!(left(&dir), 0);
+        assert_eq!(dir.left(), 0);
     }
 }

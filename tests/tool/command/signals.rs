@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::common::{overlay, tool, Dir, Run};
 use crate::convert::read;
-use crate::exec::{by_hand, in_bazel, left, shell, started_by};
+use crate::exec::{by_hand, in_bazel, shell, started_by};
 use crate::provision::images;
 
 /// Returns the tool as run by hand, with the default action for `signals`: INT and QUIT are
@@ -49,13 +49,13 @@ fn a_signal_reaches_the_command_and_nothing_is_left() {
         let dir = overlay();
         let script = format!("trap 'echo got it; exit 9' {signal}; {WAIT}");
         let (mut child, mut stdout) = start(&mut with_signals(signal, &dir, &shell(&script)));
-        assert_eq!(left(&dir), 1);
+        assert_eq!(dir.left(), 1);
         send(signal, &child);
         let mut rest = String::new();
         stdout.read_to_string(&mut rest).expect("the rest");
         assert_eq!(rest, "got it\n", "{signal}");
         assert_eq!(child.wait().expect("a status").code(), Some(9), "{signal}");
-        assert_eq!(left(&dir), 0, "{signal}");
+        assert_eq!(dir.left(), 0, "{signal}");
     }
 }
 
@@ -70,7 +70,7 @@ fn signals_from_the_terminal_are_not_passed_on() {
         assert_eq!(child.try_wait().expect("a status"), None, "{signal}");
         send("TERM", &child);
         assert_eq!(child.wait().expect("a status").code(), Some(9), "{signal}");
-        assert_eq!(left(&dir), 0, "{signal}");
+        assert_eq!(dir.left(), 0, "{signal}");
     }
 }
 
@@ -88,7 +88,7 @@ fn the_tool_ends_by_the_signal_that_ended_the_command() {
             };
             let status = command.status().expect("it runs");
             assert_eq!(status.signal(), Some(number), "{bazel}");
-            assert_eq!(left(&dir), usize::from(bazel));
+            assert_eq!(dir.left(), usize::from(bazel));
         }
     }
 }
@@ -103,7 +103,7 @@ fn an_ignored_signal_stays_ignored() {
     let script = "kill -HUP $$; kill -HUP $PPID; echo alive";
     let mut nohup = started_by(&dir, &starter, &shell(script));
     assert_eq!(Run::of(&mut nohup).ok(), "alive\n");
-    assert_eq!(left(&dir), 0);
+    assert_eq!(dir.left(), 0);
 }
 
 #[test]

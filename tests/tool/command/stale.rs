@@ -141,7 +141,7 @@ fn a_change_anywhere_in_the_chain_is_noticed() {
 fn info_alone_does_not_look_at_the_backing_files() {
     let dir = disk();
     let unchanged = dir.tool("info disk.qcow2").ok();
-    fs::remove_file(dir.path("node.img")).expect("remove");
+    dir.remove("node.img");
     assert_eq!(dir.tool("info disk.qcow2").ok(), unchanged);
     let json = dir.tool("info --output json disk.qcow2").ok();
     assert!(!json.contains("backing-record"), "{json}");
@@ -268,7 +268,7 @@ fn another_number_of_backing_files_is_a_change() {
 fn clone_refuses_a_link_that_leads_to_another_base() {
     // v1.qcow2 is backed by one node.img through the link, and by another by its real path.
     let dir = Dir::new();
-    fs::create_dir(dir.path("real")).expect("mkdir");
+    dir.mkdir("real");
     dir.sparse("node.img", 1 << 20);
     dir.sparse("real/node.img", 1 << 20);
     dir.tool("create -q -b node.img real/v1.qcow2").ok();

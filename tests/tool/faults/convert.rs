@@ -1,9 +1,7 @@
 //! `convert` where the disk is full, or that is killed.
 
-use std::fs;
-
-use crate::common::{tool, Dir, Run};
-use crate::{in_name_space, kill_at_each};
+use crate::common::Dir;
+use crate::{in_name_space, kill_at_each, made};
 
 /// A megabyte of data, and a sparse disk.
 fn prepare(dir: &Dir) {
@@ -19,7 +17,7 @@ fn a_full_disk_has_nothing_in_the_end_or_what_was_there() {
             for options in ["", "-O raw", "-o cluster_size=512"] {
                 let dir = Dir::new();
                 prepare(&dir);
-                fs::create_dir(dir.path("full")).expect("mkdir");
+                dir.mkdir("full");
                 let keep = match old {
                     "" => "true".to_owned(),
                     old => format!("printf {old} > full/x"),
@@ -29,7 +27,7 @@ fn a_full_disk_has_nothing_in_the_end_or_what_was_there() {
                      \"$0\" convert {force} {options} disk.raw full/x; \
                      status=$?; ls -A full >&2; cat full/* 2>/dev/null; exit $status"
                 );
-                let run = Run::of(&mut in_name_space(&dir, &script));
+                let run = in_name_space(&dir, &script);
                 let is_enough = size == "1032k" && options == "-O raw";
                 if is_enough {
                     assert_eq!(run.status, Some(0), "{}", run.stderr);
@@ -52,12 +50,7 @@ fn a_full_disk_has_nothing_in_the_end_or_what_was_there() {
 #[test]
 fn killed_at_any_system_call_it_leaves_nothing_or_the_whole_file() {
     let arguments = ["convert", "-q", "disk.raw", "disk.qcow2"];
-    let complete = {
-        let dir = Dir::new();
-        prepare(&dir);
-        Run::of(dir.command(tool()).args(arguments)).ok();
-        dir.read("disk.qcow2")
-    };
+    let complete = made(prepare, &arguments, "disk.qcow2");
     kill_at_each(prepare, &arguments, |dir, call| match &dir.names()[..] {
         [_] => {}
         [disk, _] if disk == "disk.qcow2" => assert!(dir.read(disk) == complete, "{call}"),

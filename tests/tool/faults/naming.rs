@@ -1,9 +1,7 @@
 //! A complete file gets its name, or none, in each way that systems and file systems offer.
 
-use std::fs;
-
-use crate::common::{tool, Dir, Run};
-use crate::{injected, system_calls, traced, Call};
+use crate::common::Dir;
+use crate::{injected, made, system_calls, traced, Call};
 
 const NEW: [&str; 4] = ["create", "-q", "x", "1M"];
 const REPLACED: [&str; 5] = ["create", "-q", "--force", "x", "1M"];
@@ -12,7 +10,7 @@ fn prepared(arguments: &[&str]) -> Dir {
     let dir = Dir::new();
     dir.write("base.raw", &[1; 128 << 10]);
     dir.tool("create -q -b base.raw node.qcow2 1M").ok();
-    fs::create_dir(dir.path("tmp")).expect("mkdir");
+    dir.mkdir("tmp");
     if arguments.contains(&"--force") {
         dir.write("x", b"precious");
     }
@@ -33,11 +31,7 @@ fn without_unnamed_files(calls: &[Call]) -> String {
 
 #[test]
 fn every_way_to_name_a_file_gives_the_same_file() {
-    let complete = {
-        let dir = Dir::new();
-        Run::of(dir.command(tool()).args(NEW)).ok();
-        dir.read("x")
-    };
+    let complete = made(|_| {}, &NEW, "x");
     let cannot_move = "inject=renameat2:error=EINVAL inject=link,linkat:error=EPERM";
     for (arguments, old) in [
         (&NEW[..], ""),
@@ -132,8 +126,7 @@ fn a_late_write_error_is_reported_before_the_file_has_its_name() {
             if arguments.contains(&"--force") {
                 assert_eq!(dir.read("x"), b"precious");
             }
-            let left = fs::read_dir(dir.path("tmp")).expect("list").count();
-            assert_eq!(left, 0, "{arguments:?}");
+            assert_eq!(dir.left(), 0, "{arguments:?}");
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Which files the tool opens when an image from elsewhere names one as its base.
+//! Which files the tool opens: to write, only new ones; as bases that an image from elsewhere
+//! names, only where chains are read.
 
-use crate::common::Dir;
-use crate::strace;
+use crate::common::{overlay, Dir};
+use crate::{exec, provision, strace, system_calls};
 
 /// Returns the names of the files in `dir` that the tool opens, and whether it succeeds.
 fn opened(dir: &Dir, arguments: &str) -> (Vec<String>, bool) {
@@ -27,7 +28,7 @@ fn strange() -> Dir {
     );
     dir.tool(&create).ok();
     dir.sparse("node.img", 1 << 20);
-    std::fs::create_dir(dir.path("tmp")).expect("mkdir");
+    dir.mkdir("tmp");
     dir
 }
 
@@ -98,5 +99,34 @@ fn a_named_pipe_or_a_device_without_blocks_is_never_opened() {
             assert_eq!(names, ["strange.qcow2"], "{make}: {arguments}");
             assert!(!succeeds);
         }
+    }
+}
+
+#[test]
+fn only_what_is_new_is_opened_for_writing() {
+    let dir = overlay();
+    provision::prepare(&dir);
+    for (arguments, expected) in [
+        (&exec::EXEC[..], 2),
+        (&["clone", "node.qcow2", "disk.qcow2"], 1),
+        // The disk and the image.
+        (&provision::PROVISION, 2),
+    ] {
+        let mut written = 0;
+        for call in system_calls(&dir, arguments) {
+            let is_open = call.name.starts_with("open") || call.name == "creat";
+            let writes = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"];
+            if is_open && writes.iter().any(|flag| call.arguments.contains(flag)) {
+                // A file without a name, in the directory that the disk will be in.
+                assert!(call.arguments.contains("O_TMPFILE"), "{}", call.arguments);
+                written += 1;
+            }
+            let changes = "truncate chmod fchmod chown utimensat setxattr";
+            assert!(
+                !changes.split(' ').any(|change| change == call.name),
+                "{call:?}"
+            );
+        }
+        assert_eq!(written, expected, "{arguments:?}");
     }
 }

@@ -10,7 +10,7 @@ use crate::{qemu_io, LUKS};
 /// Returns a chain of a base and two overlays, with 1 MiB of its own data in each overlay.
 fn chain_of_three() -> Dir {
     let dir = Dir::new();
-    fs::create_dir(dir.path("with, comma")).expect("mkdir");
+    dir.mkdir("with, comma");
     dir.write("with, comma/node.img", &vec![1; 4 << 20]);
     let mut command = dir.command(tool());
     command.args(["create", "-q", "-b", "with, comma/node.img", "v1.qcow2"]);
@@ -18,7 +18,7 @@ fn chain_of_three() -> Dir {
     qemu_io(&dir, "write -P 2 1M 1M", "v1.qcow2");
     dir.tool("create -q -b v1.qcow2 v2.qcow2").ok();
     qemu_io(&dir, "write -P 3 2M 1M", "v2.qcow2");
-    fs::create_dir(dir.path("tmp")).expect("mkdir");
+    dir.mkdir("tmp");
     dir
 }
 
@@ -70,7 +70,7 @@ fn a_kept_disk_becomes_one_file_even_where_its_base_has_moved() {
     let dir = Dir::new();
     dir.write("base.img", &[1; 1 << 20]);
     dir.tool("create -q -b base.img -F raw node.qcow2 2M").ok();
-    fs::create_dir(dir.path("outputs")).expect("mkdir");
+    dir.mkdir("outputs");
     let mut command = dir.command(tool());
     command.args([
         "exec",

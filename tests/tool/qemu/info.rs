@@ -1,7 +1,5 @@
 //! `info` prints what `qemu-img info` prints, for every kind of image that `qemu-img` can make.
 
-use std::fs;
-
 use qcow2_overlay::Header;
 use serde_json::{json, Value};
 
@@ -56,7 +54,7 @@ pub fn entry(image: &[u8], name: &str) -> usize {
 #[test]
 fn describes_overlays_and_raw_images() {
     let dir = with_base();
-    fs::create_dir(dir.path("sub")).expect("mkdir");
+    dir.mkdir("sub");
     dir.tool("create -q -b ../node.img sub/v1.qcow2 1G").ok();
     dir.tool("create -q -b sub/v1.qcow2 -o compat=0.10 v2.qcow2")
         .ok();
@@ -175,7 +173,7 @@ fn describes_external_data_files() {
     dir.qemu_img("create -q -f qcow2 -o data_file=flat,data_file_raw=on raw.qcow2 8M");
     same(&dir, "raw.qcow2");
     // QEMU does not look at the data file either.
-    fs::remove_file(dir.path("data")).expect("remove");
+    dir.remove("data");
     same(&dir, "disk.qcow2");
     // A name without the feature bit that gives it a meaning, and in version 2, which has no
     // such feature.

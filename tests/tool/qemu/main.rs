@@ -20,8 +20,6 @@ mod random;
 mod random_guest;
 mod record;
 
-use std::fs;
-
 use common::{Dir, Run};
 
 /// Options of `qemu-img create` for an image with LUKS encryption.
@@ -88,11 +86,11 @@ const SIZES: [&str; 12] = [
 fn same_bytes(dir: &Dir, arguments: &str) {
     dir.qemu_img(&format!("create -q -f qcow2 {arguments}"));
     let theirs = dir.read("disk.qcow2");
-    fs::remove_file(dir.path("disk.qcow2")).expect("remove");
+    dir.remove("disk.qcow2");
     dir.tool(&format!("create -q -f qcow2 {arguments}")).ok();
     let ours = dir.read("disk.qcow2");
     assert!(ours == theirs, "other bytes with {arguments}");
-    fs::remove_file(dir.path("disk.qcow2")).expect("remove");
+    dir.remove("disk.qcow2");
 }
 
 #[test]
@@ -192,7 +190,7 @@ fn an_encrypted_or_external_image_backs_its_clone() {
         let said = dir.tool(&format!("clone {overlay} clone.qcow2")).ok();
         assert!(said.contains("1 MiB overlay of"), "{said}");
         assert!(said.ends_with(&format!("/{overlay}\" (qcow2)\n")), "{said}");
-        fs::remove_file(dir.path("clone.qcow2")).expect("remove");
+        dir.remove("clone.qcow2");
     }
 }
 
@@ -201,7 +199,7 @@ fn writes_to_a_clone_do_not_change_the_overlay() {
     let dir = with_base();
     dir.tool("create -q -b node.img node.qcow2 1G").ok();
     let before = dir.read("node.qcow2");
-    fs::create_dir(dir.path("sub")).expect("mkdir");
+    dir.mkdir("sub");
     for disk in ["sub/a.qcow2", "sub/b.qcow2"] {
         dir.tool(&format!("clone node.qcow2 {disk}")).ok();
         qemu_io(&dir, "write -P 1 0 1M", disk);
