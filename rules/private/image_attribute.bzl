@@ -38,7 +38,7 @@ def image_of(ctx, attribute):
     if size == None:
         size = info.size
     elif info.size != None and size < info.size:
-        rule_error(ctx, "size", "{} is {} bytes, less than {} of {} bytes: the end of that would be lost".format(
+        rule_error(ctx, "size", "{} is {} bytes, less than {} of {} bytes: its end would be cut off".format(
             repr(ctx.attr.virtual_size),
             size,
             label,
