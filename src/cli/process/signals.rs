@@ -3,7 +3,7 @@
 use std::mem;
 use std::ptr;
 use std::sync::atomic::AtomicBool;
-use std::sync::Arc;
+use std::sync::{mpsc, Arc};
 use std::thread;
 
 use qcow2_overlay::remove_unfinished;
@@ -37,11 +37,17 @@ pub fn survive_file_size_limit() {
 /// Removes unfinished files when a signal ends this process.
 pub fn clean_up_when_ended() {
     let caught: Vec<i32> = ENDING.into_iter().filter(|&s| !is_ignored(s)).collect();
-    // Without the thread a signal ends this process as usual.
-    let _ = thread::Builder::new().spawn(move || {
-        for signal in Signals::new(caught).iter_mut().flat_map(Signals::forever) {
+    let (is_ready, ready) = mpsc::channel();
+    let thread = thread::Builder::new().spawn(move || {
+        let mut signals = Signals::new(caught);
+        let _ = is_ready.send(());
+        for signal in signals.iter_mut().flat_map(Signals::forever) {
             remove_unfinished();
             let _ = emulate_default_handler(signal);
         }
     });
+    // Without the thread a signal ends this process as usual.
+    if thread.is_ok() {
+        let _ = ready.recv();
+    }
 }

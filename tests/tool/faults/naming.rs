@@ -1,6 +1,11 @@
 //! A complete file gets its name, or none, in each way that systems and file systems offer.
 
-use crate::common::Dir;
+use std::fs::{self, File};
+use std::io::Write;
+use std::process::Stdio;
+use std::thread;
+
+use crate::common::{tool, Dir, Run};
 use crate::{injected, made, system_calls, traced, Call};
 
 const NEW: [&str; 4] = ["create", "-q", "x", "1M"];
@@ -151,28 +156,60 @@ fn a_late_write_error_of_standard_output_is_an_error() {
 }
 
 #[test]
-fn a_signal_removes_a_file_with_a_temporary_name() {
-    for arguments in [
-        &["convert", "-q", "base.raw", "x"][..],
-        &["provision", "-q", "-b", "base.raw", "x", "--", "true"],
-    ] {
-        let calls = calls(arguments);
-        let unnamed = without_unnamed_files(&calls);
-        let written = calls
-            .iter()
-            .rfind(|call| call.name == "pwrite64")
-            .expect("a write");
-        let dir = prepared(arguments);
-        let names = dir.names();
-        // A second later the thread that removes the file has got the signal.
-        let signal = format!(
-            "inject=pwrite64:signal=SIGTERM:delay_exit=1000000:when={}",
-            written.number
-        );
-        let run = injected(&dir, &format!("{unnamed} {signal}"), arguments);
-        assert_eq!((run.status, &run.stderr[..]), (None, ""), "{arguments:?}");
-        assert_eq!(dir.names(), names, "{arguments:?}");
+fn a_signal_removes_the_temporary_file_of_provision() {
+    let arguments = &["provision", "-q", "-b", "base.raw", "x", "--", "true"];
+    let calls = calls(arguments);
+    let unnamed = without_unnamed_files(&calls);
+    let is_write = |call: &&Call| call.name == "pwrite64";
+    let last = calls.iter().rfind(is_write).expect("a write").number;
+    let dir = prepared(arguments);
+    let names = dir.names();
+    let signal = format!("inject=pwrite64:signal=SIGTERM:when={last}");
+    let run = injected(&dir, &format!("{unnamed} {signal}"), arguments);
+    assert_eq!((run.status, &run.stderr[..]), (None, ""));
+    assert_eq!(dir.names(), names);
+}
+
+#[test]
+fn a_signal_removes_the_temporary_file_of_convert() {
+    const CONVERT: [&str; 5] = ["convert", "-q", "-O", "raw", "-"];
+    let dir = prepared(&[]);
+    let strace = |options: &[&str]| {
+        let mut command = dir.command("strace");
+        command.arg("-qq").args(options).arg(tool());
+        command.args(CONVERT).arg("x");
+        command
+    };
+    let base = File::open(dir.path("base.raw")).expect("open");
+    let mut traced = strace(&["-o", "trace"]);
+    let status = traced.stdin(base).status().expect("strace starts");
+    assert!(status.success());
+    let trace = String::from_utf8(dir.read("trace")).expect("a trace");
+    let mut opened = trace.lines().filter(|line| line.starts_with("openat("));
+    let number = opened.position(|line| line.contains("O_TMPFILE"));
+    let number = number.expect("O_TMPFILE") + 1;
+    dir.remove("trace");
+    dir.remove("x");
+
+    let names = dir.names();
+    let inject = format!("inject=openat:error=EOPNOTSUPP:when={number}");
+    let mut waiting = strace(&["-o", "/dev/null", "-e", &inject]);
+    // The source does not end before the signal.
+    let mut waiting = waiting.stdin(Stdio::piped()).spawn().expect("it starts");
+    let mut source = waiting.stdin.take().expect("its input");
+    source.write_all(&[1; 1 << 20]).expect("write");
+    let is_hidden = |name: &String| name.starts_with(".qcow2-overlay-");
+    while !dir.names().iter().any(is_hidden) {
+        assert!(waiting.try_wait().expect("a status").is_none(), "it ended");
+        thread::yield_now();
     }
+    let traced = format!("/proc/{0}/task/{0}/children", waiting.id());
+    let traced = fs::read_to_string(traced).expect("the tool");
+    let kill = format!("kill -TERM {traced}");
+    Run::of(dir.command("sh").args(["-c", &kill])).ok();
+    let status = waiting.wait().expect("a status");
+    assert_eq!(status.code(), None);
+    assert_eq!(dir.names(), names);
 }
 
 #[test]
