@@ -13,7 +13,7 @@ readonly workspace="$work/größe und raum/matrix"
 # shellcheck disable=SC2034  # the parts use it
 readonly hermetic_sandbox=(--spawn_strategy=linux-sandbox --experimental_use_hermetic_linux_sandbox
   --sandbox_add_mount_pair=/bin --sandbox_add_mount_pair=/lib --sandbox_add_mount_pair=/lib64
-  --sandbox_add_mount_pair=/proc --sandbox_add_mount_pair=/usr)
+  --sandbox_add_mount_pair=/usr)
 
 prepare() {
   (cd "$root" && ./bazelw build //:qcow2-overlay) >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
