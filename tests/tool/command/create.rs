@@ -162,16 +162,13 @@ fn force_replaces_and_quiet_prints_nothing() {
 
 #[test]
 fn a_file_that_replaces_another_has_its_mode_and_owner() {
-    let is_root = Dir::new().shell("test $(id -u) = 0").status == Some(0);
     let dir = Dir::new();
     for mode in [0o600, 0o640, 0o666, 0o751] {
         dir.write("disk.qcow2", b"old");
         let permissions = fs::Permissions::from_mode(mode);
         fs::set_permissions(dir.path("disk.qcow2"), permissions).expect("chmod");
-        if is_root {
-            std::os::unix::fs::chown(dir.path("disk.qcow2"), Some(1234), Some(5678))
-                .expect("chown");
-        }
+        // Only root can do that, and not in a sandbox that has one user.
+        let _ = std::os::unix::fs::chown(dir.path("disk.qcow2"), Some(1234), Some(5678));
         let before = fs::metadata(dir.path("disk.qcow2")).expect("metadata");
         dir.tool("create -q --force disk.qcow2 1M").ok();
         let after = fs::metadata(dir.path("disk.qcow2")).expect("metadata");
