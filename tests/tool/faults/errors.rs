@@ -96,7 +96,7 @@ fn errors_of(call: &Call) -> &'static [&'static str] {
         "fcntl" if call.arguments.contains("F_GETFL)") => &[],
         "fcntl" if call.arguments.contains("F_SETFD") => &[],
         "openat" if call.arguments.contains("O_DIRECTORY") => &[],
-        "statx" | "newfstatat" if call.arguments.contains("S_IFDIR") => &[],
+        "statx" | "fstat" | "newfstatat" if call.arguments.contains("S_IFDIR") => &[],
         // Only builds for debugging ask for these flags.
         "fcntl" if call.arguments.contains("F_GETFD") => &[],
         "close" => &["EDQUOT"],
