@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+use std::os::unix::fs::{fchown, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -151,9 +152,13 @@ fn create_named(path: &Path) -> io::Result<NamedFile> {
 fn copy_to_named(file: &File, path: &Path) -> io::Result<NamedFile> {
     let named = create_named(path)?;
     let copy = &named.as_file().0;
-    let permissions = file.metadata()?.permissions();
-    if copy.metadata()?.permissions() != permissions {
-        copy.set_permissions(permissions)?;
+    let (original, copied) = (file.metadata()?, copy.metadata()?);
+    let (user, group) = (original.uid(), original.gid());
+    if (copied.uid(), copied.gid()) != (user, group) {
+        fchown(copy, Some(user), Some(group))?;
+    }
+    if copied.permissions() != original.permissions() {
+        copy.set_permissions(original.permissions())?;
     }
     copy_sparse(file, copy)?;
     flush(copy)?;

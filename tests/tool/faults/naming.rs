@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 use std::thread;
 
@@ -249,4 +250,17 @@ fn a_disk_is_open_only_if_a_lease_tells_so() {
         assert_eq!(run.status, Some(status), "{}", run.stderr);
         assert_eq!(dir.names(), names);
     }
+}
+
+#[test]
+fn a_copy_of_an_unnamed_file_has_the_owner_of_what_it_replaces() {
+    let dir = Dir::new();
+    dir.write("x", b"precious");
+    if std::os::unix::fs::chown(dir.path("x"), Some(1234), Some(5678)).is_err() {
+        return; // only root can
+    }
+    let run = injected(&dir, "inject=linkat:error=EXDEV", &REPLACED);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let found = fs::metadata(dir.path("x")).expect("metadata");
+    assert_eq!((found.uid(), found.gid()), (1234, 5678));
 }
