@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -59,18 +60,33 @@ pub fn directory(outputs: &Path) -> Result<TempDir> {
     make_directory(&builder, outputs)
 }
 
-/// Moves the disks to `outputs`, with a README.txt, and says where they are.
-pub fn move_disks(outputs: &Path, disks: &[Disk]) -> Result<()> {
-    // A disk is worth keeping even if another cannot be kept.
-    let directory = directory(outputs)?.keep();
-    write_note(&directory, disks)?;
+/// Moves the disks to `outputs`, with a README.txt, and says where they are. A disk is worth
+/// keeping even if another, or the README.txt, cannot be written.
+pub fn move_disks(outputs: &Path, disks: Vec<Disk>) -> Result<()> {
+    let directory = directory(outputs)?;
+    let (mut kept, mut problems) = (Vec::new(), Vec::new());
     for disk in disks {
-        let to = directory.join(format!("{}.qcow2", disk.name));
-        let moved = fs::rename(&disk.path, &to).or_else(|_| copy(&disk.path, &to));
-        moved.with_context(|| format!("cannot keep {:?} as {to:?}", disk.path))?;
+        match move_disk(&disk, directory.path()) {
+            Ok(()) => kept.push(disk),
+            Err(problem) => problems.push(problem),
+        }
     }
-    say_where(&directory);
+    if !kept.is_empty() {
+        let directory = directory.keep();
+        // Not earlier: on a full file system only a move succeeds.
+        problems.extend(write_note(&directory, &kept).err());
+        say_where(&directory);
+    }
+    for problem in problems {
+        say(&format!("{problem:#}"));
+    }
     Ok(())
+}
+
+fn move_disk(disk: &Disk, directory: &Path) -> Result<()> {
+    let to = directory.join(format!("{}.qcow2", disk.name));
+    let moved = fs::rename(&disk.path, &to).or_else(|_| copy(&disk.path, &to));
+    moved.with_context(|| format!("cannot keep {:?} as {to:?}", disk.path))
 }
 
 /// Says in the log of the test where its disks are.
@@ -98,6 +114,10 @@ fn place(directory: &Path) -> String {
 
 /// Copies a disk to another file system.
 fn copy(from: &Path, to: &Path) -> qcow2_overlay::Result<()> {
+    // A command can have put anything there. A named pipe would block.
+    if !fs::metadata(from)?.is_file() {
+        return Err(io::Error::other("it is not a regular file").into());
+    }
     let from = File::open(from)?;
     write_file(to, Existing::Keep, |to| Ok(copy_sparse(&from, to)?))
 }

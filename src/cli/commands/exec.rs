@@ -143,7 +143,7 @@ pub fn start(mut job: Job) -> Result<()> {
     let status = ended.map_err(|error| cannot_run(job.command.get_program(), &error))?;
     if let (Some(outputs), false) = (outputs, status.success()) {
         // The failure of the command is what counts.
-        if let Err(error) = kept_disks::move_disks(&outputs, &disks) {
+        if let Err(error) = kept_disks::move_disks(&outputs, disks) {
             say(&format!("{error:#}"));
         }
     }

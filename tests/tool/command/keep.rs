@@ -180,3 +180,23 @@ fn disks_that_cannot_be_kept_do_not_change_the_exit_status() {
         run.stderr
     );
 }
+
+#[test]
+fn a_disk_is_kept_although_another_cannot_be() {
+    let dir = overlay();
+    let run = Run::of(&mut keep(&dir, "on_failure", "rm $A; exit 3"));
+    assert_eq!(run.status, Some(3));
+    let (first, second) = run.stderr.split_at(said(&dir, "disks").len());
+    assert_eq!(first, said(&dir, "disks"));
+    assert!(
+        second.starts_with("qcow2-overlay: cannot keep ") && second.lines().count() == 1,
+        "{second}"
+    );
+    let note = fs::read_to_string(dir.path("outputs/disks/README.txt")).expect("a note");
+    assert!(note.contains("\nB.qcow2\n") && !note.contains("\nA.qcow2\n"));
+    chain(&dir.path("outputs/disks/B.qcow2"), None).expect("a disk");
+    // A directory without disks is of no use.
+    let run = Run::of(&mut keep(&dir, "on_failure", "rm $A $B; exit 3"));
+    assert_eq!((run.status, run.stderr.lines().count()), (Some(3), 2));
+    assert_eq!(outputs(&dir), ["disks"]);
+}

@@ -78,3 +78,36 @@ fn disks_are_kept_on_another_file_system_without_filling_their_holes() {
     assert!(kilobytes.parse::<u32>().expect("a number") <= 16, "{said}");
     assert_eq!(dir.left(), 0);
 }
+
+#[test]
+fn disks_are_kept_on_a_full_file_system() {
+    let dir = overlay();
+    // A test can have filled the file system: that is no reason to lose its disks.
+    let script = "mount -t tmpfs -o size=1M none tmp && mkdir tmp/outputs && \
+                  export TEST_TMPDIR=tmp TEST_UNDECLARED_OUTPUTS_DIR=tmp/outputs && \
+                  \"$0\" exec --keep on_failure --disk A=node.qcow2 -- sh -c ' \
+                    cat /dev/zero > tmp/full 2>&-; exit 5'; \
+                  echo $?; ls tmp/outputs/disks";
+    let run = Run::of(&mut in_name_space(&dir, script));
+    let [kept, problem] = run.stderr.lines().collect::<Vec<_>>()[..] else {
+        panic!("{}", run.stderr);
+    };
+    assert!(kept.contains("the disks are kept in "), "{kept}");
+    let end = "/README.txt\": No space left on device (os error 28)";
+    assert!(problem.ends_with(end), "{problem}");
+    assert_eq!(String::from_utf8_lossy(&run.stdout), "5\nA.qcow2\n");
+}
+
+#[test]
+fn a_named_pipe_in_place_of_a_disk_does_not_block() {
+    let dir = overlay();
+    fs::create_dir(dir.path("outputs")).expect("mkdir");
+    let script = "mount -t tmpfs none outputs && \
+                  export TEST_TMPDIR=tmp TEST_UNDECLARED_OUTPUTS_DIR=outputs && \
+                  timeout -s KILL 20 \"$0\" exec --keep on_failure --disk A=node.qcow2 -- \
+                    sh -c 'rm $A; mkfifo $A; exit 5'; status=$?; ls outputs; exit $status";
+    let run = Run::of(&mut in_name_space(&dir, script));
+    let end = "/disks/A.qcow2\": it is not a regular file\n";
+    assert!(run.stderr.ends_with(end), "{}", run.stderr);
+    assert_eq!((run.status, &run.stdout[..]), (Some(5), &b""[..]));
+}
