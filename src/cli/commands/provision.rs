@@ -16,7 +16,6 @@ use qcow2_overlay::{
     chain, check_target, directory_of, remove_unfinished, Conversion, Error, Format, FormatError,
     FreshDisk, ImageInfo,
 };
-use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of, either, option_list, path_of, size_of};
@@ -26,6 +25,7 @@ use crate::cli::disks::fresh_disks::write_disk;
 use crate::cli::failure::{usage, Failure};
 use crate::cli::messages::{cannot_write, describe_converted, existing, say_written};
 use crate::cli::process::child::{cannot_run, Waiter};
+use crate::cli::process::signals::end_by;
 
 /// The name of the disk.
 const DISK: &str = "DISK";
@@ -126,7 +126,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         if let Some(signal) = waiter.told_to_end() {
             remove_unfinished();
             let _ = fs::remove_dir_all(directory.path());
-            let _ = emulate_default_handler(signal);
+            end_by(signal);
         }
     };
     // Without SIZE the image is as large as COMMAND has made the disk.

@@ -8,10 +8,9 @@ use std::process::{self, Command, ExitStatus};
 use rustix::process::{kill_process, setrlimit, Pid, Resource, Rlimit, Signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
 
 use crate::cli::failure::Failure;
-use crate::cli::process::signals::{is_ignored, ENDING};
+use crate::cli::process::signals::{end_by, is_ignored, ENDING};
 
 /// The signals that would end this process before it has cleaned up.
 const CAUGHT: [i32; 6] = [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT];
@@ -73,18 +72,16 @@ impl Waiter {
 
 /// Exits with the status of a command, or ends by the signal that ended it.
 pub fn end_like(status: ExitStatus) -> ! {
-    let signal = status.signal().unwrap_or_default();
-    if signal != 0 {
+    if let Some(signal) = status.signal() {
         // The core file of the command is the useful one.
         let no_core = Rlimit {
             current: Some(0),
             maximum: Some(0),
         };
         let _ = setrlimit(Resource::Core, no_core);
-        let _ = emulate_default_handler(signal);
+        end_by(signal);
     }
-    // A signal without a name, such as a real-time signal, has not ended this process.
-    process::exit(status.code().unwrap_or(128 + signal))
+    process::exit(status.code().unwrap_or_default())
 }
 
 /// Returns the error that `program` cannot be run, with the exit status that shells, env(1) and

@@ -1,6 +1,7 @@
 //! Signals that would end this process before it has reported an error or cleaned up.
 
 use std::mem;
+use std::process;
 use std::ptr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{mpsc, Arc};
@@ -34,6 +35,16 @@ pub fn survive_file_size_limit() {
     }
 }
 
+/// Ends this process by a signal. The first process of a PID namespace, as in a container, does not
+/// get a signal that it does not catch (pid_namespaces(7)): it exits as a shell does. A signal
+/// without a name, such as a real-time signal, gives that status too.
+pub fn end_by(signal: i32) -> ! {
+    if process::id() != 1 {
+        let _ = emulate_default_handler(signal);
+    }
+    process::exit(128 + signal)
+}
+
 /// Removes unfinished files when a signal ends this process.
 pub fn clean_up_when_ended() {
     let caught: Vec<i32> = ENDING.into_iter().filter(|&s| !is_ignored(s)).collect();
@@ -43,7 +54,7 @@ pub fn clean_up_when_ended() {
         let _ = is_ready.send(());
         for signal in signals.iter_mut().flat_map(Signals::forever) {
             remove_unfinished();
-            let _ = emulate_default_handler(signal);
+            end_by(signal);
         }
     });
     // Without the thread a signal ends this process as usual.

@@ -88,7 +88,7 @@ fn disks_are_kept_on_a_full_file_system() {
                   \"$0\" exec --keep on_failure --disk A=node.qcow2 -- sh -c ' \
                     cat /dev/zero > tmp/full 2>&-; exit 5'; \
                   echo $?; ls tmp/outputs/disks";
-    let run = Run::of(&mut in_name_space(&dir, script));
+    let run = in_name_space(&dir, script);
     let [kept, problem] = run.stderr.lines().collect::<Vec<_>>()[..] else {
         panic!("{}", run.stderr);
     };
@@ -101,13 +101,23 @@ fn disks_are_kept_on_a_full_file_system() {
 #[test]
 fn a_named_pipe_in_place_of_a_disk_does_not_block() {
     let dir = overlay();
-    fs::create_dir(dir.path("outputs")).expect("mkdir");
+    dir.mkdir("outputs");
     let script = "mount -t tmpfs none outputs && \
                   export TEST_TMPDIR=tmp TEST_UNDECLARED_OUTPUTS_DIR=outputs && \
                   timeout -s KILL 20 \"$0\" exec --keep on_failure --disk A=node.qcow2 -- \
                     sh -c 'rm $A; mkfifo $A; exit 5'; status=$?; ls outputs; exit $status";
-    let run = Run::of(&mut in_name_space(&dir, script));
+    let run = in_name_space(&dir, script);
     let end = "/disks/A.qcow2\": it is not a regular file\n";
     assert!(run.stderr.ends_with(end), "{}", run.stderr);
     assert_eq!((run.status, &run.stdout[..]), (Some(5), &b""[..]));
+}
+
+#[test]
+fn the_first_process_of_a_container_exits_with_the_number_of_the_signal() {
+    let dir = overlay();
+    let script = "TMPDIR=$PWD/tmp exec unshare --pid --fork \
+                  \"$0\" exec --disk A=node.qcow2 -- sh -c 'kill -TERM $$'";
+    let run = in_name_space(&dir, script);
+    assert_eq!((run.status, &run.stderr[..]), (Some(128 + 15), ""));
+    assert_eq!(dir.left(), 0);
 }
