@@ -52,7 +52,8 @@ pub fn clean_up_when_ended() {
     let thread = thread::Builder::new().spawn(move || {
         let mut signals = Signals::new(caught);
         let _ = is_ready.send(());
-        for signal in signals.iter_mut().flat_map(Signals::forever) {
+        let next = signals.as_mut().map(|signals| signals.forever().next());
+        if let Ok(Some(signal)) = next {
             remove_unfinished();
             end_by(signal);
         }
