@@ -136,7 +136,12 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         .existing(existing)
         .progress(&end_if_told)
         .write_file(&images, file)
-        .map_err(|error| cannot_write(file, error))?;
+        .map_err(|error| match error {
+            Error::BackingFileChanged { .. } => anyhow!(
+                "the disk after COMMAND: its backing file is not the one that it was created with"
+            ),
+            error => cannot_write(file, error),
+        })?;
     say_written(matches, file, &describe_converted(&converted));
     Ok(())
 }

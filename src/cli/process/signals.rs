@@ -50,10 +50,10 @@ pub fn clean_up_when_ended() {
     let caught: Vec<i32> = ENDING.into_iter().filter(|&s| !is_ignored(s)).collect();
     let (is_ready, ready) = mpsc::channel();
     let thread = thread::Builder::new().spawn(move || {
-        let mut signals = Signals::new(caught);
+        let signals = Signals::new(caught);
         let _ = is_ready.send(());
-        let next = signals.as_mut().map(|signals| signals.forever().next());
-        if let Ok(Some(signal)) = next {
+        let Ok(mut signals) = signals else { return };
+        if let Some(signal) = signals.forever().next() {
             remove_unfinished();
             end_by(signal);
         }

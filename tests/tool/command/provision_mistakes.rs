@@ -206,6 +206,11 @@ fn refuses_a_disk_that_is_missing_or_invalid() {
         "head -c 100 new.qcow2 > $DISK",
         "the disk after COMMAND: truncated qcow2 image: the header ends at byte 104, the file at byte 100",
     );
+    // A name of the same length.
+    not_kept(
+        "LC_ALL=C sed -i s,base.raw,/new.raw, $DISK",
+        "the disk after COMMAND: its backing file is not the one that it was created with",
+    );
     not_kept(
         "\"$0\" create -q --force $DISK 1M",
         "cannot write \"top.qcow2\": the size of the source is 1048576 bytes, less than the \
