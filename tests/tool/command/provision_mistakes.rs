@@ -208,7 +208,7 @@ fn refuses_a_disk_that_is_missing_or_invalid() {
     );
     // A name of the same length.
     not_kept(
-        "LC_ALL=C sed -i s,base.raw,/new.raw, $DISK",
+        "touch -d @1 new.raw; LC_ALL=C sed -i s,base.raw,/new.raw, $DISK",
         "the disk after COMMAND: its backing file is not the one that it was created with",
     );
     not_kept(
