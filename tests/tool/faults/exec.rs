@@ -116,8 +116,8 @@ fn a_named_pipe_in_place_of_a_disk_does_not_block() {
 fn the_first_process_of_a_container_exits_with_the_number_of_the_signal() {
     let dir = overlay();
     let script = "TMPDIR=$PWD/tmp exec unshare --pid --fork \
-                  \"$0\" exec --disk A=node.qcow2 -- sh -c 'kill -TERM $$'";
+                  \"$0\" exec --disk A=node.qcow2 -- sh -c 'kill -KILL $$'";
     let run = in_name_space(&dir, script);
-    assert_eq!((run.status, &run.stderr[..]), (Some(128 + 15), ""));
+    assert_eq!((run.status, &run.stderr[..]), (Some(128 + 9), ""));
     assert_eq!(dir.left(), 0);
 }
