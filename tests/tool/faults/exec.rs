@@ -115,7 +115,8 @@ fn a_named_pipe_in_place_of_a_disk_does_not_block() {
 #[test]
 fn the_first_process_of_a_container_exits_with_the_number_of_the_signal() {
     let dir = overlay();
-    let script = "TMPDIR=$PWD/tmp exec unshare --pid --fork \
+    // With TEST_TMPDIR the tool would become the command.
+    let script = "unset TEST_TMPDIR; TMPDIR=$PWD/tmp exec unshare --pid --fork \
                   \"$0\" exec --disk A=node.qcow2 -- sh -c 'kill -KILL $$'";
     let run = in_name_space(&dir, script);
     assert_eq!((run.status, &run.stderr[..]), (Some(128 + 9), ""));
