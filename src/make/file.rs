@@ -2,13 +2,13 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{fchown, FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::format::error::{Error, Result};
 use crate::format::layout::Layout;
 use crate::image::lock;
-use crate::make::new_file::{flush, NewFile};
+use crate::make::new_file::{flush, keep_permissions, NewFile};
 
 /// What to do if the new image's file exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,23 +113,4 @@ fn write_sparse(file: &File, layout: &Layout) -> Result<()> {
         file.write_all_at(&bytes, offset)?;
     }
     Ok(file.set_len(layout.file_length())?)
-}
-
-/// Gives `file` the mode of the file that it will replace, and its owner and group where the
-/// system allows that. Nobody gets a permission that they did not have.
-fn keep_permissions(file: &File, replaced: &Metadata) -> Result<()> {
-    let (user, group) = (replaced.uid(), replaced.gid());
-    // Only root can give a file away, and only a member can give it to a group.
-    let has_group = fchown(file, Some(user), Some(group))
-        .or_else(|_| fchown(file, None, Some(group)))
-        .is_ok();
-    let mut mode = replaced.mode() & 0o777;
-    if !has_group {
-        mode &= !0o070;
-    }
-    // A file system without modes refuses to set one.
-    if file.metadata()?.mode() & 0o777 != mode {
-        file.set_permissions(PermissionsExt::from_mode(mode))?;
-    }
-    Ok(())
 }

@@ -1,10 +1,10 @@
 //! A file that gets its name when it is complete, in the ways that systems and file systems
 //! offer.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
-use std::os::unix::fs::{fchown, MetadataExt};
+use std::os::unix::fs::{fchown, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -152,17 +152,31 @@ fn create_named(path: &Path) -> io::Result<NamedFile> {
 fn copy_to_named(file: &File, path: &Path) -> io::Result<NamedFile> {
     let named = create_named(path)?;
     let copy = &named.as_file().0;
-    let (original, copied) = (file.metadata()?, copy.metadata()?);
-    let (user, group) = (original.uid(), original.gid());
-    if (copied.uid(), copied.gid()) != (user, group) {
-        fchown(copy, Some(user), Some(group))?;
-    }
-    if copied.permissions() != original.permissions() {
-        copy.set_permissions(original.permissions())?;
-    }
+    keep_permissions(copy, &file.metadata()?)?;
     copy_sparse(file, copy)?;
     flush(copy)?;
     Ok(named)
+}
+
+/// Gives `file` the mode of another one, and its owner and group where the system allows that.
+/// Nobody gets a permission that they did not have.
+pub(crate) fn keep_permissions(file: &File, other: &Metadata) -> io::Result<()> {
+    let found = file.metadata()?;
+    let (user, group) = (other.uid(), other.gid());
+    // Only root can give a file away, and only a member can give it to a group.
+    let has_group = (found.uid(), found.gid()) == (user, group)
+        || fchown(file, Some(user), Some(group))
+            .or_else(|_| fchown(file, None, Some(group)))
+            .is_ok();
+    let mut mode = other.mode() & 0o777;
+    if !has_group {
+        mode &= !0o070;
+    }
+    // A file system without modes refuses to set one.
+    if found.mode() & 0o777 != mode {
+        file.set_permissions(PermissionsExt::from_mode(mode))?;
+    }
+    Ok(())
 }
 
 #[cfg(target_os = "linux")]

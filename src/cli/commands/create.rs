@@ -93,7 +93,6 @@ fn check_is_open(stdout: io::Stdout) -> Result<()> {
 /// The parsed arguments, checked before any file is opened.
 struct Arguments {
     list: OptionList,
-    size: Option<u64>,
     backing: Option<Backing>,
     record_format: bool,
     standalone: bool,
@@ -104,9 +103,8 @@ struct Arguments {
 impl Arguments {
     fn new(matches: &ArgMatches) -> Result<Self> {
         let mut list = option_list(matches)?;
-        let size = either(size_of(matches)?, list.size, ["SIZE", "-o size"])?;
+        list.size = either(size_of(matches)?, list.size, ["SIZE", "-o size"])?;
         let arguments = Arguments {
-            size,
             backing: Backing::of(matches, "-b", &mut list)?,
             record_format: !matches.get_flag("no-backing-format"),
             standalone: matches.get_flag("standalone"),
@@ -119,7 +117,7 @@ impl Arguments {
 
     fn check(&self) -> Result<()> {
         if let Some(backing) = &self.backing {
-            if self.unopened && self.size.is_none() {
+            if self.unopened && self.list.size.is_none() {
                 return Err(usage("-u requires SIZE"));
             }
             if self.unopened && self.record_format && backing.format.is_none() {
@@ -131,7 +129,7 @@ impl Arguments {
             return Err(usage(
                 "-u, --standalone and --no-backing-format require a backing file: -b NAME",
             ));
-        } else if self.size.is_none() {
+        } else if self.list.size.is_none() {
             return Err(usage(
                 "give SIZE, or a backing file to take it from: -b NAME",
             ));
@@ -142,9 +140,6 @@ impl Arguments {
     /// Returns the complete options. Reads the base, unless it is left unopened.
     fn options(&self, file: &Path) -> Result<Options> {
         let mut options = self.list.options();
-        if let Some(size) = self.size {
-            options = options.virtual_size(size);
-        }
         let Some(backing) = &self.backing else {
             return Ok(options);
         };
@@ -154,7 +149,7 @@ impl Arguments {
         } else {
             let base = &backing.open_first(file, self.standalone)?;
             format = Some(base.format);
-            options = options.virtual_size(size_over(&backing.name, base, self.size)?);
+            options = options.virtual_size(size_over(&backing.name, base, self.list.size)?);
         }
         let format = format.filter(|_| self.record_format);
         Ok(options.backing(backing.name.as_bytes(), format))

@@ -76,7 +76,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let Some(backing) = Backing::of(matches, "-b", &mut list)? else {
         return Err(usage("give a backing file: -b NAME"));
     };
-    let size = either(size_of(matches)?, list.size, ["SIZE", "-o size"])?;
+    list.size = either(size_of(matches)?, list.size, ["SIZE", "-o size"])?;
     let mut command = command_of(matches);
     if file.as_os_str() == "-" {
         return Err(usage(
@@ -88,11 +88,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     check_target(file, existing).map_err(|error| cannot_write(file, error))?;
     let open_base = || backing.open(file, matches.get_flag("standalone"));
     let base = open_base()?;
-    let mut options = list.options();
-    if let Some(size) = size {
-        options = options.virtual_size(size);
-    }
-    let disk_size = size_over(&backing.name, &base[0], size)?;
+    let options = list.options();
+    let disk_size = size_over(&backing.name, &base[0], list.size)?;
     let disk_options = options.clone().virtual_size(disk_size);
 
     // Signals are caught from now on, so that none leaves a directory behind.

@@ -31,6 +31,17 @@ impl DiskArgument {
             overlay: PathBuf::from(OsStr::from_bytes(&bytes[end + 1..])),
         })
     }
+
+    /// Reads the overlay.
+    pub fn read(&self) -> Result<FreshDisk> {
+        let about = || About::new(Role::Overlay, self.about());
+        FreshDisk::like(&self.overlay).with_context(about)
+    }
+
+    /// Returns what messages about the disk begin with.
+    pub fn about(&self) -> String {
+        format!("disk {}: {:?}", self.name, self.overlay)
+    }
 }
 
 /// Checks that each name is valid for an environment variable and for a QEMU block node
@@ -82,19 +93,6 @@ pub struct Disk {
     pub blockdev: String,
     /// The images that back it, as in [`FreshDisk`].
     pub backing_chain: Vec<ImageInfo>,
-}
-
-impl DiskArgument {
-    /// Reads the overlay.
-    pub fn read(&self) -> Result<FreshDisk> {
-        let about = || About::new(Role::Overlay, self.about());
-        FreshDisk::like(&self.overlay).with_context(about)
-    }
-
-    /// Returns what messages about the disk begin with.
-    pub fn about(&self) -> String {
-        format!("disk {}: {:?}", self.name, self.overlay)
-    }
 }
 
 /// Writes a disk to `NAME.qcow2` in `directory`, an absolute path without symbolic links.
