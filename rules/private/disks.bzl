@@ -1,4 +1,4 @@
-"""The attribute `disks` of `qcow2_test`."""
+"""The attribute `disks` of `qcow2_test`: the names of disks, and their images."""
 
 load(":errors.bzl", "macro_error", "rule_error", "shown")
 load(":providers.bzl", "Qcow2Info")

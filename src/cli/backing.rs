@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use clap::ArgMatches;
 use qcow2_overlay::{
-    chain, check_consistency, directory_of, protocol, resolve, Format, FormatError, Header,
-    ImageInfo, OptionList, SECTOR,
+    backing_path, chain, check_consistency, Format, FormatError, Header, ImageInfo, OptionList,
+    SECTOR,
 };
 
 use crate::cli::arguments::backing_of;
@@ -82,11 +82,10 @@ impl Backing {
         if let Some(path) = &self.probe {
             return Ok(path.clone());
         }
-        if protocol(self.name.as_bytes()).is_some() {
-            let name = self.name.as_bytes().to_vec();
-            bail!(FormatError::BackingNameIsProtocol(name));
-        }
-        let path = resolve(file, self.name.as_bytes());
+        let name = self.name.as_bytes();
+        let Some(path) = backing_path(file, name) else {
+            bail!(FormatError::BackingNameIsProtocol(name.to_vec()));
+        };
         check_exists(&path, &self.name)?;
         Ok(path)
     }
@@ -96,7 +95,7 @@ impl Backing {
         if file.as_os_str() == "-" {
             return Ok(());
         }
-        let stored = resolve(file, self.name.as_bytes());
+        let stored = backing_path(file, self.name.as_bytes()).unwrap_or_default();
         let is_in_chain = match fs::metadata(file) {
             Ok(found) => {
                 let id = |metadata: &Metadata| (metadata.dev(), metadata.ino());
@@ -105,7 +104,7 @@ impl Backing {
             }
             // No image that was opened can be `file`, which does not exist.
             Err(_) => {
-                directory(file).is_some_and(|it| Some(it) == directory(&stored))
+                directory(file).is_ok_and(|it| directory(&stored).is_ok_and(|other| it == other))
                     && file.file_name() == stored.file_name()
             }
         };
@@ -190,6 +189,7 @@ pub fn check_stands_alone(role: &str, image: &ImageInfo) -> Result<()> {
 }
 
 /// Returns the directory that `path` is in, without symbolic links.
-fn directory(path: &Path) -> Option<PathBuf> {
-    fs::canonicalize(directory_of(path)).ok()
+pub fn directory(path: &Path) -> io::Result<PathBuf> {
+    let path = Path::new(".").join(path);
+    fs::canonicalize(path.parent().unwrap_or(&path))
 }

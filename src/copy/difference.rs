@@ -1,4 +1,4 @@
-//! The parts of a disk to copy: all data, or what may differ from another disk.
+//! The parts of a disk to read: those not known to be zeros, or to be the same in the base.
 
 use std::ops::Range;
 

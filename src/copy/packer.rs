@@ -1,4 +1,4 @@
-//! The places of the clusters of an image with data. The same content has the same place.
+//! Lays out the clusters and L2 tables of a qcow2 image with data, in guest order.
 
 use byteorder::{BigEndian as BE, ByteOrder};
 

@@ -1,4 +1,4 @@
-//! Copies the content of a disk, with a few threads.
+//! Copies the content of a disk with a few threads, without zeros and what the base holds.
 //!
 //! Each thread takes the next part of the disk, reads it, waits until it may allocate clusters for
 //! it, and writes them. So one thread reads while another writes, and the number of threads does

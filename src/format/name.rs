@@ -6,23 +6,29 @@ use std::path::{Path, PathBuf};
 
 /// Returns the protocol that QEMU would see in `name` (`nbd` in `nbd:host:1`): the part
 /// before a `:` that no `/` precedes (`block.c:159`, `path_has_protocol`).
-///
-/// ```
-/// use qcow2_overlay::protocol;
-/// assert_eq!(protocol(b"json:{}"), Some(&b"json"[..]));
-/// assert_eq!(protocol(b"./a:b.img"), None);
-/// ```
-pub fn protocol(name: &[u8]) -> Option<&[u8]> {
+pub(crate) fn protocol(name: &[u8]) -> Option<&[u8]> {
     let end = name.iter().position(|b| matches!(b, b':' | b'/'))?;
     (name[end] == b':').then_some(&name[..end])
 }
 
 /// Returns the path of the backing file that the image at `image` calls `name`: `name`
 /// itself if it is absolute, else `name` in the directory of `image` as given. Symbolic
-/// links are not followed (`block.c:354`, `bdrv_get_full_backing_filename`).
-pub fn resolve(image: &Path, name: &[u8]) -> PathBuf {
+/// links are not followed (`block.c:354`, `bdrv_get_full_backing_filename`). `None` if `name`
+/// is not that of a file, but the address of a protocol.
+///
+/// ```
+/// use std::path::Path;
+/// use qcow2_overlay::backing_path;
+/// let path = |name| backing_path(Path::new("vm/disk.qcow2"), name);
+/// assert_eq!(path(b"node.img").as_deref(), Some(Path::new("vm/node.img")));
+/// assert_eq!(path(b"nbd:host:1"), None);
+/// ```
+pub fn backing_path(image: &Path, name: &[u8]) -> Option<PathBuf> {
+    if protocol(name).is_some() {
+        return None;
+    }
     let name = Path::new(OsStr::from_bytes(name));
-    image.parent().unwrap_or(Path::new("")).join(name)
+    Some(image.parent().unwrap_or(Path::new("")).join(name))
 }
 
 /// Returns the part of a stored name up to the first NUL: QEMU reads it as a C string.
@@ -60,12 +66,13 @@ mod tests {
 
     #[test]
     fn relative_names_are_resolved_against_the_directory_of_the_image() {
-        let path = |image: &str, name: &[u8]| resolve(Path::new(image), name);
-        assert_eq!(path("disk.qcow2", b"node.img"), Path::new("node.img"));
-        assert_eq!(
-            path("a/disk.qcow2", b"../b/node.img"),
-            Path::new("a/../b/node.img")
-        );
-        assert_eq!(path("a/disk.qcow2", b"/node.img"), Path::new("/node.img"));
+        for (image, name, expected) in [
+            ("disk.qcow2", "node.img", "node.img"),
+            ("a/disk.qcow2", "../b/node.img", "a/../b/node.img"),
+            ("a/disk.qcow2", "/node.img", "/node.img"),
+        ] {
+            let path = backing_path(Path::new(image), name.as_bytes());
+            assert_eq!(path.as_deref(), Some(Path::new(expected)));
+        }
     }
 }

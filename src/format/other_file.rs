@@ -1,4 +1,4 @@
-//! Files that people give as a disk, and that are none: what they are, and how to get the disk.
+//! Files that are not disks (compressed, archives): what they are, and how to get the disk.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! An image and its backing chain.
+//! Reads an image and its backing chain, and refuses names of backing files that are not files.
 
 use std::path::Path;
 

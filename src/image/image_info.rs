@@ -12,7 +12,7 @@ use crate::format::header::file_state::FileState;
 use crate::format::header::luks;
 use crate::format::header::Header;
 use crate::format::image_format::Format;
-use crate::format::name::{protocol, resolve};
+use crate::format::name::backing_path;
 use crate::format::size::SECTOR;
 use crate::format::tables::snapshots::Snapshot;
 use crate::image::lock;
@@ -84,9 +84,7 @@ impl ImageInfo {
             Bitmap::read_all(&mut file, &header)?;
             info.virtual_size = header.virtual_size / SECTOR * SECTOR;
             let name = header.backing_name.as_deref();
-            info.backing_path = name
-                .filter(|name| protocol(name).is_none())
-                .map(|name| resolve(path, name));
+            info.backing_path = name.and_then(|name| backing_path(path, name));
             info.header = Some(header);
         }
         Ok(info)

@@ -52,7 +52,7 @@ pub fn flush(file: impl AsFd) -> io::Result<()> {
 }
 
 /// Returns the directory part of `path`, or `.` if it has none.
-pub fn directory_of(path: &Path) -> &Path {
+fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

@@ -13,14 +13,14 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{anyhow, bail, Context, Result};
 use clap::{ArgMatches, Command};
 use qcow2_overlay::{
-    chain, check_target, directory_of, remove_unfinished, Conversion, Error, Format, FormatError,
-    FreshDisk, ImageInfo,
+    chain, check_target, remove_unfinished, Conversion, Error, Format, FormatError, FreshDisk,
+    ImageInfo,
 };
 use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of, either, option_list, path_of, size_of};
 use crate::cli::arguments::{OPTIONS_HELP, SIZE_HELP};
-use crate::cli::backing::{size_over, Backing};
+use crate::cli::backing::{directory, size_over, Backing};
 use crate::cli::disks::fresh_disks::write_disk;
 use crate::cli::failure::{usage, Failure};
 use crate::cli::messages::{cannot_write, describe_converted, existing, say_written};
@@ -146,7 +146,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 /// Creates a hidden directory, which no other user can enter, on the file system of the new
 /// image. It is removed, with its content, when it is dropped.
 fn directory_beside(file: &Path) -> Result<TempDir> {
-    let made = fs::canonicalize(directory_of(file)).and_then(|parent| {
+    let made = directory(file).and_then(|parent| {
         tempfile::Builder::new()
             .prefix(".qcow2-overlay-")
             .permissions(Permissions::from_mode(0o700))

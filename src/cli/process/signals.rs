@@ -1,4 +1,4 @@
-//! Signals that would end this process before it has reported an error or cleaned up.
+//! Signals that end this process: it first reports an error, or removes unfinished files.
 
 use std::mem;
 use std::process;

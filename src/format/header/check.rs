@@ -1,4 +1,4 @@
-//! Checks of the values in a header and its extensions.
+//! Checks of the values in a header and its extensions: ranges, and what excludes what.
 
 use byteorder::{BigEndian as BE, ByteOrder};
 

@@ -1,4 +1,4 @@
-//! Reading a header.
+//! Reads a header, and refuses versions and features that are unknown.
 
 use std::io::Read;
 
