@@ -8,7 +8,7 @@ source file, or of a file of another repository or configuration, differs from t
 For such a file the rule generates a link beside the overlay.
 """
 
-load(":errors.bzl", "rule_error", "shown")
+load(":errors.bzl", "attribute_error", "shown")
 
 visibility("//rules/private")
 
@@ -56,7 +56,7 @@ def place_beside(ctx, attribute, image, chain):
     if all([_is_beside(ctx, file) for file in files]):
         return image, chain
     if len({file.owner.repo_name: None for file in files}) > 1:
-        rule_error(ctx, attribute, "the chain of {} has files of several repositories, whose places differ from tree to tree: make each overlay with qcow2_overlay, which links files from elsewhere".format(
+        attribute_error(attribute, "the chain of {} has files of several repositories, whose places differ from tree to tree: make each overlay with qcow2_overlay, which links files from elsewhere".format(
             shown(getattr(ctx.attr, attribute).label),
         ))
     places = [file.short_path.split("/") for file in files]

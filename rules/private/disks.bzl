@@ -1,6 +1,6 @@
 """The attribute `disks` of `qcow2_test`: the names of disks, and their images."""
 
-load(":errors.bzl", "macro_error", "rule_error", "shown")
+load(":errors.bzl", "attribute_error", "shown")
 load(":providers.bzl", "Qcow2Info")
 
 visibility("//rules/private")
@@ -14,30 +14,25 @@ _LONGEST_NAME = 31
 _RESERVED = ["HOME", "LOGNAME", "PATH", "PWD", "SHLVL", "TMPDIR", "TZ", "USER"]
 _RESERVED_STARTS = ["BAZEL_", "QCOW2_OVERLAY_", "RUNFILES_", "TEST_"]
 
-def labels_of_disks(rule, name, disks):
+def labels_of_disks(name, disks):
     """Checks the attribute in the macro, where messages can still quote the BUILD file.
 
     Bazel accepts a `select()` in place of a dictionary, but not as a value in one. Such a
     value becomes an alias.
 
     Args:
-      rule: the name of the macro.
       name: the name of the target.
       disks: the value of the attribute.
 
     Returns:
       The value for the rule.
     """
-    if type(disks) == "select":
-        return disks
     if type(disks) != "dict":
-        macro_error(rule, name, "disks", "{} is not a dictionary from names of disks to images: write {{\"NODE1\": \":node\"}}".format(
-            repr(disks),
-        ))
+        return disks  # a `select()`, or what Bazel refuses
     labels = {}
     for disk, image in disks.items():
         if type(disk) != "string" or ":" in disk or "/" in disk:
-            macro_error(rule, name, "disks", "{} is not the name of a disk: names come first, images second, as in {{\"NODE1\": \":node\"}}".format(
+            attribute_error("disks", "{} is not the name of a disk: names come first, images second, as in {{\"NODE1\": \":node\"}}".format(
                 repr(disk),
             ))
         if type(image) == "select":
@@ -48,11 +43,6 @@ def labels_of_disks(rule, name, disks):
                 tags = ["manual"],
             )
             image = alias
-        elif type(image) not in ["Label", "string"]:
-            macro_error(rule, name, "disks", "{} is {}, which is not a label: name a qcow2_overlay or qcow2_image".format(
-                disk,
-                repr(image),
-            ))
         labels[disk] = image
     return labels
 
@@ -66,42 +56,42 @@ def images_of_disks(ctx):
       A dict from names of disks to Qcow2Info.
     """
     if not ctx.attr.disks:
-        rule_error(ctx, "disks", "it is empty: give at least one disk, as in {\"NODE1\": \":node\"}")
+        attribute_error("disks", "it is empty: give at least one disk, as in {\"NODE1\": \":node\"}")
     for name in ctx.attr.disks:
-        _check_name(ctx, name)
+        _check_name(name)
         if name + "_BLOCKDEV" in ctx.attr.disks:
-            rule_error(ctx, "disks", "{}_BLOCKDEV is set for the disk {}: give the other one another name".format(name, name))
-    images = {name: _image(ctx, name, target) for name, target in ctx.attr.disks.items()}
-    _check_places(ctx, [("disks", info.chain.to_list()) for info in images.values()] + [("data", ctx.files.data)])
+            attribute_error("disks", "{}_BLOCKDEV is set for the disk {}: give the other one another name".format(name, name))
+    images = {name: _image(name, target) for name, target in ctx.attr.disks.items()}
+    _check_places([("disks", info.chain.to_list()) for info in images.values()] + [("data", ctx.files.data)])
     return images
 
-def _check_places(ctx, named):
+def _check_places(named):
     """Fails if two files have one place in the runfiles, where Bazel keeps either without a word."""
     files = {}
     for attribute, list in named:
         for file in list:
             other = files.setdefault(file.short_path, file)
             if other.path != file.path:
-                rule_error(ctx, attribute, "{} and {} have the same place in the runfiles: give one of them another name, or make a qcow2_overlay of it and name that".format(
+                attribute_error(attribute, "{} and {} have the same place in the runfiles: give one of them another name, or make a qcow2_overlay of it and name that".format(
                     repr(other.path),
                     repr(file.path),
                 ))
 
-def _check_name(ctx, name):
+def _check_name(name):
     is_well_formed = name and len(name) <= _LONGEST_NAME and name[0] in _LETTERS and \
                      not name.strip(_LETTERS + "0123456789_")
     if not is_well_formed:
-        rule_error(ctx, "disks", "{} is not the name of a disk: give a letter and up to {} letters, digits or _".format(
+        attribute_error("disks", "{} is not the name of a disk: give a letter and up to {} letters, digits or _".format(
             repr(name),
             _LONGEST_NAME - 1,
         ))
     if name in _RESERVED or [start for start in _RESERVED_STARTS if name.startswith(start)]:
-        rule_error(ctx, "disks", "{} is a variable that Bazel sets: give another name".format(repr(name)))
+        attribute_error("disks", "{} is a variable that Bazel sets: give another name".format(repr(name)))
 
-def _image(ctx, name, target):
+def _image(name, target):
     if Qcow2Info in target and target[Qcow2Info].format != "raw":
         return target[Qcow2Info]
-    rule_error(ctx, "disks", "{} is {}, which is not a qcow2 image with a known backing chain: make a qcow2_overlay with backing = {} and name that".format(
+    attribute_error("disks", "{} is {}, which is not a qcow2 image with a known backing chain: make a qcow2_overlay with backing = {} and name that".format(
         name,
         shown(target.label),
         repr(shown(target.label)),

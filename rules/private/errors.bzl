@@ -1,4 +1,7 @@
-"""Messages about mistakes in BUILD files."""
+"""Messages about mistakes in BUILD files.
+
+Bazel prints above them which target of which rule they are about, or the line of the BUILD file.
+"""
 
 visibility("//rules/private")
 
@@ -13,26 +16,11 @@ def shown(label):
     """
     return str(label).removeprefix("@@") if not label.repo_name else str(label)
 
-def rule_error(ctx, attribute, problem):
-    """Fails with one line that names the rule, the target and the attribute.
+def attribute_error(attribute, problem):
+    """Fails with one line that names the attribute.
 
     Args:
-      ctx: the context of the rule.
       attribute: the name of the attribute at fault.
       problem: what its value was and what would be right.
     """
-    _error(ctx.attr._rule, ctx.label, attribute, problem)
-
-def macro_error(rule, name, attribute, problem):
-    """Fails as `rule_error` does, while a BUILD file is loaded.
-
-    Args:
-      rule: the name of the macro.
-      name: the name of the target.
-      attribute: the name of the attribute at fault.
-      problem: what its value was and what would be right.
-    """
-    _error(rule, native.package_relative_label(name), attribute, problem)
-
-def _error(rule, label, attribute, problem):
-    fail("{} {}: attribute {}: {}".format(rule, shown(label), attribute, problem))
+    fail("attribute {}: {}".format(attribute, problem))

@@ -2,7 +2,7 @@
 
 load(":convert.bzl", "convert_image")
 load(":create.bzl", "create_image")
-load(":errors.bzl", "rule_error")
+load(":errors.bzl", "attribute_error")
 load(":image_attribute.bzl", "FORMAT_ATTR", "image_of")
 load(":options.bzl", "OPTION_ATTRS", "declared_size")
 load(":providers.bzl", "Qcow2Info")
@@ -14,12 +14,12 @@ def _qcow2_image_impl(ctx):
     if ctx.attr.src:
         return convert_image(ctx, image_of(ctx, "src"))
     if ctx.attr.src_format:
-        rule_error(ctx, "src_format", "it is {}, but there is no src: give src too".format(
+        attribute_error("src_format", "it is {}, but there is no src: give src too".format(
             repr(ctx.attr.src_format),
         ))
     size = declared_size(ctx)
     if size == None:
-        rule_error(ctx, "size", "it is missing, and so is src: give a size such as \"10G\" for a blank disk, or an image as src")
+        attribute_error("size", "it is missing, and so is src: give a size such as \"10G\" for a blank disk, or an image as src")
     return create_image(ctx, size = size)
 
 qcow2_image = rule(
@@ -34,7 +34,6 @@ qcow2_image = rule(
         "virtual_size": attr.string(
             doc = "Size of the disk: bytes, or a number with a suffix. Default: the size of `src`, which is also the minimum.",
         ),
-        "_rule": attr.string(default = "qcow2_image"),
     } | OPTION_ATTRS,
     provides = [Qcow2Info],
     toolchains = [TOOLCHAIN_TYPE],

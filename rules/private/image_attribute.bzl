@@ -1,6 +1,6 @@
 """The image that an attribute of a rule names."""
 
-load(":errors.bzl", "rule_error", "shown")
+load(":errors.bzl", "attribute_error", "shown")
 load(":options.bzl", "declared_size")
 load(":providers.bzl", "Qcow2Info")
 
@@ -33,12 +33,12 @@ def image_of(ctx, attribute):
     label = shown(getattr(ctx.attr, attribute).label)
     format = getattr(ctx.attr, attribute + "_format") or info.format
     if info.format and format != info.format:
-        rule_error(ctx, attribute + "_format", "it is {}, but {} is {}".format(repr(format), label, repr(info.format)))
+        attribute_error(attribute + "_format", "it is {}, but {} is {}".format(repr(format), label, repr(info.format)))
     size = declared_size(ctx)
     if size == None:
         size = info.size
     elif info.size != None and size < info.size:
-        rule_error(ctx, "size", "{} is {} bytes, less than {} of {} bytes: its end would be cut off".format(
+        attribute_error("size", "{} is {} bytes, less than {} of {} bytes: its end would be cut off".format(
             repr(ctx.attr.virtual_size),
             size,
             label,
@@ -60,17 +60,17 @@ def _info(ctx, attribute):
         files = info.chain.to_list()
         for file in [info.image, info.backing]:
             if file and file not in files:
-                rule_error(ctx, attribute, "the chain of {} lacks {}: its rule must put all files that back the image into Qcow2Info.chain".format(
+                attribute_error(attribute, "the chain of {} lacks {}: its rule must put all files that back the image into Qcow2Info.chain".format(
                     shown(target.label),
                     repr(file.basename),
                 ))
         return info
     files = target[DefaultInfo].files.to_list()
     if len(files) != 1:
-        rule_error(ctx, attribute, "{} has {} files, and an image is one: name a target with just the image".format(
+        attribute_error(attribute, "{} has {} files, and an image is one: name a target with just the image".format(
             shown(target.label),
             len(files),
         ))
     if files[0].is_directory:
-        rule_error(ctx, attribute, "{} is a directory: name a target with just the image file".format(shown(target.label)))
+        attribute_error(attribute, "{} is a directory: name a target with just the image file".format(shown(target.label)))
     return Qcow2Info(image = files[0], format = None)

@@ -7,7 +7,7 @@ to the rules, whose docs the reference has too.
 """
 
 load(":clone.bzl", "qcow2_clone")
-load(":errors.bzl", "macro_error")
+load(":errors.bzl", "attribute_error")
 load(":image.bzl", _qcow2_image = "qcow2_image")
 load(":overlay.bzl", _qcow2_overlay = "qcow2_overlay")
 load(":provision.bzl", _qcow2_provision = "qcow2_provision")
@@ -17,11 +17,11 @@ visibility("//rules")
 # Attributes that `<name>.clone` copies from the image.
 _CLONE_ATTRS = ["target_compatible_with", "testonly", "visibility"]
 
-def _check_size(rule, name, size):
+def _check_size(size):
     if type(size) not in ["string", "select"]:
-        macro_error(rule, name, "size", "{} is not a string: give one such as \"20G\"".format(repr(size)))
+        attribute_error("size", "{} is not a string: give one such as \"20G\"".format(repr(size)))
     if size == "":
-        macro_error(rule, name, "size", "it is empty: give bytes, or a number with one of the suffixes K, M, G, T, P, E")
+        attribute_error("size", "it is empty: give bytes, or a number with one of the suffixes K, M, G, T, P, E")
 
 def _declare_clone(name, attributes):
     qcow2_clone(
@@ -69,7 +69,7 @@ def qcow2_image(name, size = None, **kwargs):
         `visibility`.
     """
     if size != None:
-        _check_size("qcow2_image", name, size)
+        _check_size(size)
     _qcow2_image(
         name = name,
         virtual_size = size,
@@ -108,7 +108,7 @@ def qcow2_overlay(name, size = None, **kwargs):
         `visibility`.
     """
     if size != None:
-        _check_size("qcow2_overlay", name, size)
+        _check_size(size)
     _qcow2_overlay(
         name = name,
         virtual_size = size,
@@ -156,7 +156,7 @@ def qcow2_provision(name, size = None, **kwargs):
         `visibility`.
     """
     if size != None:
-        _check_size("qcow2_provision", name, size)
+        _check_size(size)
     _qcow2_provision(
         name = name,
         virtual_size = size,

@@ -3,7 +3,7 @@
 Bazel reports a file that two actions make in dozens of lines about these actions.
 """
 
-load(":errors.bzl", "rule_error", "shown")
+load(":errors.bzl", "attribute_error", "shown")
 
 visibility("//rules/private")
 
@@ -21,10 +21,10 @@ def keep_apart(ctx, made, attribute, given):
         if file.path not in made:
             continue
         if file.owner == ctx.label:
-            rule_error(ctx, attribute, "this target makes {} anyway: leave it out, or give it another name".format(
+            attribute_error(attribute, "this target makes {} anyway: leave it out, or give it another name".format(
                 repr(file.short_path),
             ))
-        rule_error(ctx, attribute, "{} makes {}, and so would this target: give one of the two another name".format(
+        attribute_error(attribute, "{} makes {}, and so would this target: give one of the two another name".format(
             shown(file.owner),
             repr(file.short_path),
         ))

@@ -1,6 +1,6 @@
 """The options of an image, as attributes of every rule that makes one."""
 
-load(":errors.bzl", "rule_error")
+load(":errors.bzl", "attribute_error")
 load(":size.bzl", "human_size", "parse_size", "whole_sectors")
 
 visibility("//rules/private")
@@ -29,11 +29,11 @@ _CLUSTER_SIZES = [1 << bits for bits in range(9, 22)]
 # An L1 table has at most 32 MiB (QEMU's block/qcow2.h, QCOW_MAX_L1_SIZE).
 _L1_ENTRIES = (32 << 20) // 8
 
-def _attribute_size(ctx, attribute, text):
+def _attribute_size(attribute, text):
     """Parses a size in an attribute."""
     size = parse_size(text)
     if size == None:
-        rule_error(ctx, attribute, "{} is not a size: give bytes, or a number with one of the suffixes K, M, G, T, P, E".format(
+        attribute_error(attribute, "{} is not a size: give bytes, or a number with one of the suffixes K, M, G, T, P, E".format(
             repr(text),
         ))
     return size
@@ -49,9 +49,9 @@ def declared_size(ctx):
     """
     if not ctx.attr.virtual_size:
         return None
-    size = _attribute_size(ctx, "size", ctx.attr.virtual_size)
+    size = _attribute_size("size", ctx.attr.virtual_size)
     if size == 0:
-        rule_error(ctx, "size", "{} is an empty disk: give at least \"512\"".format(repr(ctx.attr.virtual_size)))
+        attribute_error("size", "{} is an empty disk: give at least \"512\"".format(repr(ctx.attr.virtual_size)))
     return whole_sectors(size)
 
 def image_options(ctx, size):
@@ -67,16 +67,16 @@ def image_options(ctx, size):
     if ctx.attr.compat == "0.10":
         for option in ["extended_l2", "lazy_refcounts"]:
             if getattr(ctx.attr, option):
-                rule_error(ctx, option, "it needs compat = \"1.1\", not \"0.10\"")
-    cluster = _attribute_size(ctx, "cluster_size", ctx.attr.cluster_size)
+                attribute_error(option, "it needs compat = \"1.1\", not \"0.10\"")
+    cluster = _attribute_size("cluster_size", ctx.attr.cluster_size)
     if cluster not in _CLUSTER_SIZES:
-        rule_error(ctx, "cluster_size", "{} is not a power of two from \"512\" to \"2M\"".format(repr(ctx.attr.cluster_size)))
+        attribute_error("cluster_size", "{} is not a power of two from \"512\" to \"2M\"".format(repr(ctx.attr.cluster_size)))
     if ctx.attr.extended_l2 and cluster < 16 << 10:
-        rule_error(ctx, "extended_l2", "it needs a cluster_size of at least \"16K\", not {}".format(repr(ctx.attr.cluster_size)))
+        attribute_error("extended_l2", "it needs a cluster_size of at least \"16K\", not {}".format(repr(ctx.attr.cluster_size)))
     entry = 16 if ctx.attr.extended_l2 else 8
     most = _L1_ENTRIES * (cluster // entry) * cluster
     if size != None and size > most:
-        rule_error(ctx, "size", "{} is more than the {} that a cluster_size of {} allows{}".format(
+        attribute_error("size", "{} is more than the {} that a cluster_size of {} allows{}".format(
             repr(ctx.attr.virtual_size or human_size(size)),
             repr(human_size(most)),
             repr(human_size(cluster)),

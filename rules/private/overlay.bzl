@@ -25,7 +25,6 @@ qcow2_overlay = rule(
         "virtual_size": attr.string(
             doc = "Size of the disk: bytes, or a number with a suffix. Default: the size of the base, which is also the minimum.",
         ),
-        "_rule": attr.string(default = "qcow2_overlay"),
     } | OPTION_ATTRS,
     provides = [Qcow2Info],
     toolchains = [TOOLCHAIN_TYPE],

@@ -1,7 +1,7 @@
 """The rule `qcow2_provision`."""
 
 load(":backing_chain.bzl", "add_backing")
-load(":errors.bzl", "rule_error")
+load(":errors.bzl", "attribute_error")
 load(":image_attribute.bzl", "FORMAT_ATTR", "image_of")
 load(":image_providers.bzl", "image_providers")
 load(":name_conflicts.bzl", "keep_apart")
@@ -43,7 +43,7 @@ def _qcow2_provision_impl(ctx):
     args.add_all([expand(text) for text in ctx.attr.args])
     for name in _DISK_VARIABLES:
         if name in ctx.attr.env:
-            rule_error(ctx, "env", "{} is set by the rule, to the disk: choose another name".format(repr(name)))
+            attribute_error("env", "{} is set by the rule, to the disk: choose another name".format(repr(name)))
 
     ctx.actions.run(
         executable = ctx.toolchains[TOOLCHAIN_TYPE].exec_tool,
@@ -105,7 +105,6 @@ qcow2_provision = rule(
         "virtual_size": attr.string(
             doc = "Size of the disk: bytes, or a number with a suffix. Default: the size of `backing`, which is also the minimum.",
         ),
-        "_rule": attr.string(default = "qcow2_provision"),
     } | OPTION_ATTRS,
     provides = [Qcow2Info],
     toolchains = [TOOLCHAIN_TYPE],

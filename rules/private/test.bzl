@@ -2,7 +2,7 @@
 
 load(":disks.bzl", "images_of_disks")
 load(":environment.bzl", "ExecutableEnvironmentInfo", "executable_environment", "expanded")
-load(":errors.bzl", "rule_error", "shown")
+load(":errors.bzl", "attribute_error", "shown")
 load(":name_conflicts.bzl", "keep_apart")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool", "target_tool")
 
@@ -17,7 +17,7 @@ def _environment(ctx):
     environment = dict(given.environment)
     for name, value in expanded(ctx, ctx.attr.env, ctx.attr.data).items():
         if environment.get(name, value) != value:
-            rule_error(ctx, "env", "{} is {}, but {} sets it to {}: leave one of them out".format(
+            attribute_error("env", "{} is {}, but {} sets it to {}: leave one of them out".format(
                 name,
                 repr(value),
                 shown(test.label),
@@ -28,7 +28,7 @@ def _environment(ctx):
     for disk in ctx.attr.disks:
         for name in [disk, disk + "_BLOCKDEV"]:
             if name in environment or name in inherited:
-                rule_error(ctx, "disks", "{} is in the environment of the test already: give the disk another name".format(name))
+                attribute_error("disks", "{} is in the environment of the test already: give the disk another name".format(name))
     return environment, inherited
 
 def _rlocation_path(ctx, file):
@@ -39,7 +39,7 @@ def _rlocation_path(ctx, file):
 def _qcow2_test_impl(ctx):
     command = ctx.attr.test[DefaultInfo].files_to_run.executable
     if not command:
-        rule_error(ctx, "test", "{} is not executable: name what `bazel run` could run, such as a sh_binary or py_binary".format(
+        attribute_error("test", "{} is not executable: name what `bazel run` could run, such as a sh_binary or py_binary".format(
             shown(ctx.attr.test.label),
         ))
     images = images_of_disks(ctx)
@@ -78,7 +78,8 @@ qcow2_test = rule(
             doc = "Other files that the test needs at run time.",
             allow_files = True,
         ),
-        # No `providers` here and in `test`: our messages say more than Bazel's.
+        # Neither `providers` nor `allow_empty` here, which asks for files too, nor `executable` in
+        # `test`, with which Bazel runs the rule on: our messages say more than Bazel's.
         "disks": attr.string_keyed_label_dict(
             doc = "Dictionary from names of disks to images.",
             allow_files = True,
@@ -109,7 +110,6 @@ qcow2_test = rule(
             default = configuration_field(fragment = "coverage", name = "output_generator"),
             executable = True,
         ),
-        "_rule": attr.string(default = "qcow2_test"),
     },
     fragments = ["coverage"],
     test = True,

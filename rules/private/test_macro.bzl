@@ -54,7 +54,7 @@ def qcow2_test(name, test, disks, keep_disks = "never", **kwargs):
     _qcow2_test(
         name = name,
         test = test,
-        disks = labels_of_disks("qcow2_test", name, disks),
+        disks = labels_of_disks(name, disks),
         keep_disks = keep_disks,
         **kwargs
     )

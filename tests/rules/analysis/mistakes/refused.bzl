@@ -13,13 +13,13 @@ _failure_test = analysistest.make(
     expect_failure = True,
 )
 
-def refused(name, rule, message, **kwargs):
+def refused(rule, name, message, **kwargs):
     """Declares a target with a mistake, and the test `<name>_test` that the rule refuses it.
 
     Args:
-      name: the target's name.
       rule: the rule of the target, which only the test analyzes.
-      message: text that is in the message.
+      name: the target's name.
+      message: text that is in the message after "attribute". HERE stands for the package.
       **kwargs: attributes of the target.
     """
     rule(
@@ -29,6 +29,6 @@ def refused(name, rule, message, **kwargs):
     )
     _failure_test(
         name = name + "_test",
-        message = message,
+        message = "attribute " + message.replace("HERE", native.package_name()),
         target_under_test = name,
     )

@@ -1,0 +1,129 @@
+"""Mistakes in BUILD files that the rules find."""
+
+load("//rules:defs.bzl", "qcow2_image", "qcow2_overlay", "qcow2_provision", "qcow2_test")
+load(":refused.bzl", "refused")
+
+_KNOWN = "//tests/rules/analysis:all_known"
+_BLANK = "//tests/rules/analysis:blank"
+_RAW = "//tests/rules/analysis:generated"
+_TOOL = "//tests/rules/analysis:script"
+
+# What is wrong with an image, in whichever attribute it is.
+_IMAGES = {
+    ":directory": "//HERE:directory is a directory: name a target with just the image file",
+    ":scattered": "the chain of //HERE:scattered has files of several repositories, whose places differ from tree to tree: make each overlay with qcow2_overlay",
+    ":two_files": "//HERE:two_files has 2 files, and an image is one: name a target with just the image",
+    ":undeclared": "the chain of //HERE:undeclared lacks \"generated.img\": its rule must put all files that back the image into Qcow2Info.chain",
+}
+
+# In `src`, `backing` and `size`.
+def _mistakes_in_images():
+    smaller = "size: \"1M\" is 1048576 bytes, less than " + _KNOWN + " of 2097152 bytes: its end would be cut off"
+    other_format = "_format: it is \"raw\", but " + _KNOWN + " is \"qcow2\""
+    for rule, attribute, more in [
+        (qcow2_image, "src", {}),
+        (qcow2_overlay, "backing", {}),
+        (qcow2_provision, "backing", {"tool": _TOOL}),
+    ]:
+        kind = str(rule).split(" ")[1].rstrip(">")
+        for image, problem in _IMAGES.items():
+            refused(rule, kind + "_of_" + image[1:], attribute + ": " + problem, **({attribute: image} | more))
+        refused(rule, kind + "_smaller", smaller, size = "1M", **({attribute: _KNOWN} | more))
+        refused(
+            rule,
+            kind + "_of_other_format",
+            attribute + other_format,
+            **({attribute: _KNOWN, attribute + "_format": "raw"} | more)
+        )
+
+    refused(qcow2_image, "no_size", "size: it is missing, and so is src: give a size such as \"10G\" for a blank disk, or an image as src")
+    refused(qcow2_image, "format_of_nothing", "src_format: it is \"raw\", but there is no src: give src too", size = "1M", src_format = "raw")
+
+# Sizes and options that no image can have.
+def _mistakes_in_options():
+    not_a_size = " is not a size: give bytes, or a number with one of the suffixes K, M, G, T, P, E"
+    not_a_power = " is not a power of two from \"512\" to \"2M\""
+    old = ": it needs compat = \"1.1\", not \"0.10\""
+    for name, message, attributes in [
+        ("words", "size: \"10 gigs\"" + not_a_size, {"size": "10 gigs"}),
+        ("sign", "size: \"+10G\"" + not_a_size, {"size": "+10G"}),
+        ("zero", "size: \"0\" is an empty disk: give at least \"512\"", {"size": "0"}),
+        ("cluster_words", "cluster_size: \"64KiB\"" + not_a_size, {"cluster_size": "64KiB"}),
+        ("cluster_odd", "cluster_size: \"3K\"" + not_a_power, {"cluster_size": "3K"}),
+        ("cluster_small", "cluster_size: \"256\"" + not_a_power, {"cluster_size": "256"}),
+        ("cluster_large", "cluster_size: \"4M\"" + not_a_power, {"cluster_size": "4M"}),
+        ("old_with_subclusters", "extended_l2" + old, {"compat": "0.10", "extended_l2": True}),
+        ("old_and_lazy", "lazy_refcounts" + old, {"compat": "0.10", "lazy_refcounts": True}),
+        (
+            "small_subclusters",
+            "extended_l2: it needs a cluster_size of at least \"16K\", not \"8K\"",
+            {"cluster_size": "8K", "extended_l2": True},
+        ),
+        (
+            "too_large",
+            "size: \"137438953473\" is more than the \"128G\" that a cluster_size of \"512\" allows: give a larger cluster_size",
+            {"cluster_size": "512", "size": str((128 << 30) + 1)},
+        ),
+        (
+            "too_large_for_all",
+            "size: \"9E\" is more than the \"2E\" that a cluster_size of \"2M\" allows, the largest there is",
+            {"cluster_size": "2M", "size": "9E"},
+        ),
+        (
+            "too_large_for_subclusters",
+            "size: \"3P\" is more than the \"1P\" that a cluster_size of \"64K\" allows",
+            {"extended_l2": True, "size": "3P"},
+        ),
+    ]:
+        refused(qcow2_image, name, message, **({"size": "1M"} | attributes))
+
+    # The largest disk with clusters of 512 bytes.
+    qcow2_image(name = "largest", size = "128G", cluster_size = "512")
+
+# Wrong names of variables and disks.
+def _mistakes_in_environments():
+    for name in ["DISK", "DISK_BLOCKDEV"]:
+        message = "env: \"" + name + "\" is set by the rule, to the disk: choose another name"
+        refused(qcow2_provision, name, message, backing = _KNOWN, env = {name: "mine"}, tool = _TOOL)
+
+    no_name = "\" is not the name of a disk: give a letter and up to 30 letters, digits or _"
+    in_env = " is in the environment of the test already: give the disk another name"
+    for name, message, disks, env in [
+        ("no_disks", "disks: it is empty: give at least one disk, as in {\"NODE1\": \":node\"}", {}, {}),
+        ("dash", "disks: \"NODE-1" + no_name, {"NODE-1": _BLANK}, {}),
+        ("first_digit", "disks: \"1" + no_name, {"1": _BLANK}, {}),
+        ("no_name", "disks: \"" + no_name, {"": _BLANK}, {}),
+        ("long_name", "disks: \"" + "N" * 32 + no_name, {"N" * 32: _BLANK}, {}),
+        ("bazels_name", "disks: \"TEST_TMPDIR\" is a variable that Bazel sets: give another name", {"TEST_TMPDIR": _BLANK}, {}),
+        (
+            "name_of_another",
+            "disks: NODE_BLOCKDEV is set for the disk NODE: give the other one another name",
+            {"NODE": _BLANK, "NODE_BLOCKDEV": _KNOWN},
+            {},
+        ),
+        ("name_in_env", "disks: NODE_BLOCKDEV" + in_env, {"NODE": _BLANK}, {"NODE_BLOCKDEV": "mine"}),
+        ("name_in_env_of_binary", "disks: MODE" + in_env, {"MODE": _BLANK}, {}),
+        ("env_of_binary", "env: MODE is \"slow\", but " + _TOOL + " sets it to \"fast\": leave one of them out", {"NODE": _BLANK}, {"MODE": "slow"}),
+        (
+            "raw_disk",
+            "disks: NODE is //tests/rules/analysis:plain, which is not a qcow2 image with a known backing chain: make a qcow2_overlay with backing = \"//tests/rules/analysis:plain\" and name that",
+            {"NODE": "//tests/rules/analysis:plain"},
+            {},
+        ),
+    ]:
+        refused(qcow2_test, name, message, disks = disks, env = env, test = _TOOL)
+
+    refused(
+        qcow2_test,
+        "not_executable",
+        "test: " + _RAW + " is not executable: name what `bazel run` could run, such as a sh_binary or py_binary",
+        disks = {"NODE": _BLANK},
+        test = _RAW,
+    )
+
+# buildifier: disable=unnamed-macro
+def mistakes():
+    """Declares the tests."""
+    _mistakes_in_images()
+    _mistakes_in_options()
+    _mistakes_in_environments()
