@@ -15,14 +15,17 @@ def _image_test_impl(ctx):
     env = analysistest.begin(ctx)
     target = analysistest.target_under_test(env)
     info = target[Qcow2Info]
-    asserts.equals(env, ctx.attr.image, info.image.basename)
+    image = target.label.name + ".qcow2"
+    asserts.equals(env, image, info.image.basename)
     asserts.equals(env, "qcow2", info.format)
     asserts.equals(env, ctx.attr.virtual_size, str(info.size))
-    asserts.equals(env, ctx.attr.options, info.options)
+    options = {"cluster_size": "65536", "compat": "1.1"} | ctx.attr.options
+    asserts.equals(env, options, info.options)
     asserts.equals(env, ctx.attr.base, info.backing.basename if info.backing else "")
     asserts.equals(env, [info.image], target[DefaultInfo].files.to_list())
-    asserts.equals(env, ctx.attr.chain, _names(info.chain.to_list()))
-    asserts.equals(env, ctx.attr.chain, _names(target[DefaultInfo].default_runfiles.files.to_list()))
+    chain = sorted([image] + ([ctx.attr.base] if ctx.attr.base else []) + ctx.attr.chain)
+    asserts.equals(env, chain, _names(info.chain.to_list()))
+    asserts.equals(env, chain, _names(target[DefaultInfo].default_runfiles.files.to_list()))
     action = _image_action(env)
     arguments = " ".join(action.argv[1:])
     asserts.true(env, ctx.attr.arguments in arguments, arguments)
@@ -35,24 +38,29 @@ def _image_test_impl(ctx):
     asserts.equals(env, ctx.attr.reads, reads)
     return analysistest.end(env)
 
-image_test = analysistest.make(
+_image_test = analysistest.make(
     _image_test_impl,
     attrs = {
         "arguments": attr.string(doc = "Text that is in the command line of the action."),
         "base": attr.string(doc = "Name of the backing file."),
-        "chain": attr.string_list(doc = "Names of the files in the backing chain, sorted."),
-        "image": attr.string(doc = "Name of the image."),
-        "options": attr.string_dict(
-            doc = "The options in the provider.",
-            default = {
-                "cluster_size": "65536",
-                "compat": "1.1",
-            },
-        ),
+        "chain": attr.string_list(doc = "Names of the files that back `base`."),
+        "options": attr.string_dict(doc = "The options in the provider that are not the defaults."),
         "reads": attr.string_list(doc = "Names of the inputs of the action other than the tool, sorted."),
         "virtual_size": attr.string(doc = "The size in the provider."),
     },
 )
+
+def tested(rule, name, declared, **expected):
+    """Declares an image, and the test `<name>_test` of its providers and its action.
+
+    Args:
+      rule: the rule of the image.
+      name: the target's name.
+      declared: dict: attributes of the target.
+      **expected: attributes of the test.
+    """
+    rule(name = name, **declared)
+    _image_test(name = name + "_test", target_under_test = name, **expected)
 
 def _provision_test_impl(ctx):
     env = analysistest.begin(ctx)
