@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::common::{tool, Dir, Run};
-use crate::{injected, system_calls, Call};
+use crate::{injected, sample, system_calls, Call};
 
 /// A command line, and the file that it writes, unless that is a temporary disk.
 struct Case {
@@ -127,9 +127,10 @@ fn any_system_call_can_fail(arguments: &'static [&'static str], file: Option<&'s
         .position(|call| call.arguments.starts_with("SIGXFSZ"));
     let started = started.expect("the tool starts");
     let mut failures = 0;
-    for (before, call) in calls[started..].iter().zip(&calls[started + 1..]) {
+    let calls = &calls[started..];
+    for (index, call) in sample(calls).skip(1) {
         // The standard library panics if a directory cannot be closed.
-        let is_directory = before.name == "getdents64" && call.name == "close";
+        let is_directory = calls[index - 1].name == "getdents64" && call.name == "close";
         for error in errors_of(call).iter().filter(|_| !is_directory) {
             let dir = copy(&prepared);
             let (name, number) = (&call.name, call.number);
