@@ -37,6 +37,9 @@
 //! References to files and functions, such as `block/qcow2.c`, are to QEMU 10.0.2; "the
 //! specification" is QEMU's `docs/interop/qcow2.rst`.
 
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+compile_error!("qcow2-overlay runs on Linux and macOS only");
+
 mod copy;
 mod format;
 mod image;

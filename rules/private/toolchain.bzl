@@ -98,6 +98,6 @@ def target_tool(ctx):
     """
     tool = ctx.toolchains[TOOLCHAIN_TYPE].target_tool.executable
     if not tool:
-        fail(("{}: there is no prebuilt qcow2-overlay for the target platform: build it with " +
-              "--@rules_qcow2//rules:tool_from_source, or register a qcow2_toolchain").format(ctx.label))
+        fail(("{}: there is no qcow2-overlay for the target platform: for Linux or macOS build it with " +
+              "--@rules_qcow2//rules:tool_from_source, for others register a qcow2_toolchain").format(ctx.label))
     return tool

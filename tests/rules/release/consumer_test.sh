@@ -124,7 +124,23 @@ platform(
 END
   must build //:node --platforms=//:riscv
   must_fail build //:disks_test --platforms=//:riscv
-  printed "//:disks_test: there is no prebuilt qcow2-overlay for the target platform: build it with --@rules_qcow2//rules:tool_from_source, or register a qcow2_toolchain"
+  printed "//:disks_test: there is no qcow2-overlay for the target platform: for Linux or macOS build it with --@rules_qcow2//rules:tool_from_source, for others register a qcow2_toolchain"
+}
+
+# Only what the tool runs on has a toolchain.
+a_system_without_a_tool_has_no_toolchain() {
+  local flag
+  cat >>"$consumer/BUILD.bazel" <<'END'
+platform(
+    name = "windows",
+    constraint_values = ["@platforms//os:windows", "@platforms//cpu:x86_64"],
+)
+END
+  for flag in "" --@rules_qcow2//rules:tool_from_source; do
+    # shellcheck disable=SC2086 # no flag is no argument
+    must_fail build //:node --host_platform=//:windows $flag
+    printed "No matching toolchains found for types @@rules_qcow2+//rules:toolchain_type."
+  done
 }
 
 the_tool_is_static() {
@@ -141,4 +157,5 @@ check tool_from_source_compiles_the_tool_once
 check a_tool_with_another_checksum_is_refused
 check a_platform_without_a_prebuilt_tool_compiles_it
 check a_test_for_a_platform_without_a_tool_is_refused
+check a_system_without_a_tool_has_no_toolchain
 ((failed == 0))
