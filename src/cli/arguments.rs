@@ -47,18 +47,39 @@ pub fn format(name: &'static str, help: &'static str) -> Arg {
     format.value_parser(["raw", "qcow2"]).help(help)
 }
 
-/// Returns the argument for the backing file; the caller makes it `-b` or `-B`.
-pub fn backing() -> Arg {
-    Arg::new("backing")
+/// Returns the arguments for the backing file and its format: `-b` and `-F`, or `-B` as QEMU 11.1
+/// spells `-F`.
+pub fn backing() -> [Arg; 3] {
+    let help = "Format of the backing file, also -B [default: detected from its content]";
+    let name = "Backing file, relative to the directory of FILE; stored unchanged";
+    [
+        backing_name("backing", name).short('b'),
+        format("backing-format", help).short('F'),
+        format("backing-format-of-qemu-11", help)
+            .short('B')
+            .hide(true),
+    ]
+}
+
+/// Returns the same arguments of `convert`: `-B` and `-F`, or `-b` as QEMU 11.1 spells `-B`.
+pub fn backing_of_conversion() -> [Arg; 3] {
+    let help = "Format of the backing file [default: detected from its content]";
+    let name = "Backing file, also -b, relative to the directory of FILE; stored unchanged";
+    [
+        backing_name("backing", name).short('B'),
+        backing_name("backing-of-qemu-11", name)
+            .short('b')
+            .hide(true),
+        format("backing-format", help).short('F'),
+    ]
+}
+
+fn backing_name(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
         .value_name("NAME")
         .allow_hyphen_values(true)
         .value_parser(value_parser!(OsString))
-        .help("Backing file, relative to the directory of FILE; stored unchanged")
-}
-
-pub fn backing_format() -> Arg {
-    let help = "Format of the backing file [default: detected from its content]";
-    format("backing-format", help).short('F')
+        .help(help)
 }
 
 pub fn probe() -> Arg {
@@ -147,17 +168,30 @@ pub fn option_list(matches: &ArgMatches) -> Result<OptionList> {
     Ok(list)
 }
 
-/// Returns what was given for [`backing`], called `option` here, and for [`backing_format`].
-/// Both can be given in `list` instead, from which they are taken.
+/// Returns the name and the format that were given for [`backing`] or, if the option for the name
+/// is `-B`, for [`backing_of_conversion`]. Both can be given in `list` instead, from which they
+/// are taken.
 pub fn backing_of(
     matches: &ArgMatches,
     option: &str,
     list: &mut OptionList,
 ) -> Result<(Option<OsString>, Option<Format>)> {
-    let name = matches.get_one::<OsString>("backing").cloned();
+    let mut name = matches.get_one::<OsString>("backing").cloned();
+    let mut format = format_of(matches, "backing-format")?;
+    if option == "-B" {
+        let other = matches.get_one("backing-of-qemu-11").cloned();
+        if name.is_some() && other.is_some() {
+            return Err(usage(
+                "-B and -b both name the backing file: give one of them, and its format with -F",
+            ));
+        }
+        name = name.or(other);
+    } else {
+        let other = format_of(matches, "backing-format-of-qemu-11")?;
+        format = either(format, other, ["-F", "-B"])?;
+    }
     let in_list = list.backing_file.take().map(OsString::from_vec);
     let name = either(name, in_list, [option, "-o backing_file"])?;
-    let format = format_of(matches, "backing-format")?;
     let format = either(format, list.backing_format.take(), ["-F", "-o backing_fmt"])?;
     Ok((name, format))
 }

@@ -46,8 +46,7 @@ pub fn command() -> Command {
                 .short('O')
                 .default_value("qcow2"),
         )
-        .arg(arguments::backing().short('B'))
-        .arg(arguments::backing_format())
+        .args(arguments::backing_of_conversion())
         .arg(arguments::probe())
         .arg(arguments::options())
         .arg(

@@ -32,8 +32,7 @@ pub fn command() -> Command {
                 .value_parser(["qcow2"])
                 .help("Format of the image"),
         )
-        .arg(arguments::backing().short('b'))
-        .arg(arguments::backing_format())
+        .args(arguments::backing())
         .arg(
             flag(
                 "unopened",
@@ -48,7 +47,7 @@ pub fn command() -> Command {
                 "Do not record the format of the backing file",
             )
             .long("no-backing-format")
-            .conflicts_with("backing-format"),
+            .conflicts_with_all(["backing-format", "backing-format-of-qemu-11"]),
         )
         .arg(arguments::probe())
         .arg(arguments::standalone())

@@ -219,6 +219,10 @@ fn a_base_that_also_backs_the_source_gives_the_same_bytes() {
     dir.write("base.raw", &disk());
     dir.tool("create -q -b base.raw top.qcow2 1G").ok();
     dir.tool("convert -q -B base.raw top.qcow2 own.qcow2").ok();
+    // As in QEMU 11.1.
+    dir.tool("convert -q -b base.raw top.qcow2 newer.qcow2")
+        .ok();
+    assert!(dir.read("newer.qcow2") == dir.read("own.qcow2"));
     let mut copy = disk();
     copy.resize(8 << 20, 0);
     dir.write("copy.raw", &copy);

@@ -190,6 +190,19 @@ fn refuses_options_that_exclude_each_other() {
         2,
         "give -B or -o backing_file, not both",
     );
+    // In QEMU's create, -B is the format.
+    refused(
+        &dir,
+        "-b large.raw -B raw disk.raw x",
+        2,
+        "-B and -b both name the backing file: give one of them, and its format with -F",
+    );
+    refused(
+        &dir,
+        "-b large.raw -o backing_file=large.raw disk.raw x",
+        2,
+        "give -B or -o backing_file, not both",
+    );
     refused(
         &dir,
         "-o extended_l2=on,cluster_size=8K disk.raw x",

@@ -60,6 +60,25 @@ fn a_backing_name_is_relative_to_the_overlay() {
 }
 
 #[test]
+fn the_format_of_the_base_is_spelled_as_in_old_or_new_qemu() {
+    let dir = Dir::new();
+    dir.sparse("node.img", 4096);
+    for letter in ["-F", "-B"] {
+        dir.tool(&format!(
+            "create -q -u -b node.img {letter} qcow2 with{letter} 1G"
+        ))
+        .ok();
+        let header = header(&dir, &format!("with{letter}"));
+        assert_eq!(header.backing_format(), Some(&b"qcow2"[..]));
+        dir.tool(&format!(
+            "provision -q -b node.img {letter} raw top{letter} -- true"
+        ))
+        .ok();
+    }
+    assert!(dir.read("with-F") == dir.read("with-B"));
+}
+
+#[test]
 fn with_u_the_base_is_not_opened() {
     let dir = Dir::new();
     dir.tool("create -u -b later.img -F raw disk.qcow2 1.5G")

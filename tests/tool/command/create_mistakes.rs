@@ -173,6 +173,25 @@ fn refuses_unknown_and_missing_arguments() {
         "invalid value 'vmdk' for '-F <FORMAT>' [possible values: raw, qcow2]; \
          --help shows the usage",
     );
+    // In QEMU's convert, -B is the name.
+    create_fails(
+        "-B base.raw x",
+        2,
+        "invalid value 'base.raw' for '-B <FORMAT>' [possible values: raw, qcow2]; \
+         --help shows the usage",
+    );
+    create_fails(
+        "-B raw x 1G",
+        2,
+        "-F and --probe require a backing file: -b NAME",
+    );
+    create_fails("-b a -B raw -F raw x", 2, "give -F or -B, not both");
+    create_fails(
+        "--no-backing-format -b a -B raw x",
+        2,
+        "the argument '--no-backing-format' cannot be used with '-B <FORMAT>'; \
+         --help shows the usage",
+    );
     create_fails(
         "",
         2,
