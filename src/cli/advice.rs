@@ -60,6 +60,7 @@ fn advice(error: &Error, role: Role) -> String {
     let advice = match error.innermost() {
         Error::Format(error) => return about_format(error, role),
         Error::BackingFormat(_) => ": make the image one file with qemu-img convert",
+        Error::NoSize => ": copy it to a file",
         Error::OpenForWriting(_) => "; stop it first",
         Error::BackingFileChanged { .. } | Error::RecordUnreadable { .. } => match role {
             Role::Source => {

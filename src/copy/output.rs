@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
+use crate::image::system;
+
 /// A target that several threads can write to; bytes that are never written are zero.
 pub trait Output: Sync {
     /// Writes `bytes` at `offset`.
@@ -63,7 +65,7 @@ impl<'a> NewFile<'a> {
     pub fn new(file: &'a File) -> Self {
         NewFile {
             file,
-            is_sharing: can_share(file),
+            is_sharing: system::can_share(file),
         }
     }
 }
@@ -81,32 +83,7 @@ impl Output for NewFile<'_> {
         self.is_sharing
     }
 
-    #[cfg(target_os = "linux")]
     fn share(&self, from: &File, start: u64, offset: u64, length: usize) -> usize {
-        let (mut done, mut start, mut offset) = (0, start, offset);
-        while done < length {
-            let left = length - done;
-            let into = Some(&mut offset);
-            match rustix::fs::copy_file_range(from, Some(&mut start), self.file, into, left) {
-                Ok(count) if count > 0 => done += count,
-                _ => break,
-            }
-        }
-        done
+        system::share(from, start, self.file, offset, length)
     }
-}
-
-/// Returns whether files can share blocks on the file system of `file`. On others, the kernel
-/// would copy data that has been read already.
-#[cfg(target_os = "linux")]
-fn can_share(file: &File) -> bool {
-    const BTRFS: u32 = 0x9123_683e;
-    const XFS: u32 = 0x5846_5342;
-    let status = rustix::fs::fstatfs(file);
-    status.is_ok_and(|status| matches!(status.f_type as u32, BTRFS | XFS))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn can_share(_file: &File) -> bool {
-    false
 }

@@ -48,6 +48,8 @@ pub enum Error {
     Directory,
     /// The path is that of neither a file nor a block device.
     SpecialFile,
+    /// The system does not tell the size of this block device.
+    NoSize,
     /// A file has the name of the new one.
     Exists,
     /// The file that is to be replaced must not be: `what` says why.
@@ -214,6 +216,7 @@ impl Error {
             Error::InBase(_) => write!(f, "in the backing file"),
             Error::Directory => write!(f, "it is a directory, not an image file"),
             Error::SpecialFile => write!(f, "it is neither a file nor a block device"),
+            Error::NoSize => write!(f, "it is a block device whose size is not known"),
             Error::Exists => write!(f, "it exists"),
             Error::NotReplaceable { what } => f.write_str(what),
             Error::EmptyChain => write!(f, "the chain is empty"),

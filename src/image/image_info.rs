@@ -48,8 +48,8 @@ impl ImageInfo {
     ///
     /// # Errors
     ///
-    /// Fails with errors of the file system, if `path` is neither a file nor a block device,
-    /// and with [`Error::Format`] for an image of another format
+    /// Fails with errors of the file system, if `path` is neither a file nor a block device, if it
+    /// is a block device whose size the system does not tell, and with [`Error::Format`] for an image of another format
     /// and for a corrupt or truncated qcow2 image. An image that QEMU would not open is an
     /// error. So is a table that extends beyond the end of the file, where QEMU reads zeros.
     pub fn read(path: &Path, format: Option<Format>) -> Result<Self> {
@@ -57,6 +57,11 @@ impl ImageInfo {
         let metadata = file.metadata()?;
         let file_length = file.seek(SeekFrom::End(0))?;
         file.rewind()?;
+        let is_block_device = metadata.file_type().is_block_device();
+        // On macOS, the end of every block device is at 0.
+        if is_block_device && file_length == 0 {
+            return Err(Error::NoSize);
+        }
         let format = match format {
             Some(format) => format,
             None => detect(&mut file, path)?,
@@ -67,7 +72,7 @@ impl ImageInfo {
             virtual_size: file_length.next_multiple_of(SECTOR),
             file_length,
             disk_usage: metadata.blocks() * 512,
-            is_block_device: metadata.file_type().is_block_device(),
+            is_block_device,
             header: None,
             backing_path: None,
             identity: identity(&metadata),

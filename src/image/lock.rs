@@ -1,17 +1,14 @@
 //! The locks that QEMU holds on the images it has open.
 
 use std::fs::File;
-use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use crate::format::error::Result;
-
-#[cfg(target_os = "linux")]
 use tempfile::NamedTempFile;
 
-#[cfg(target_os = "linux")]
+use crate::format::error::Result;
 use crate::image::probe::open;
+use crate::image::system;
 
 /// The bytes that QEMU locks (`block/file-posix.c`): from `RAW_LOCK_PERM_BASE` on, one for
 /// each permission that it uses; from `RAW_LOCK_SHARED_BASE` on, one for each that others may
@@ -36,37 +33,20 @@ pub(crate) fn is_written(file: &File) -> bool {
 
 /// Returns whether a process has the file at `path`, which this user owns, open for writing;
 /// false if the system cannot tell.
-#[cfg(target_os = "linux")]
 pub(crate) fn is_open_for_writing(path: &Path) -> Result<bool> {
     // On NFS and SMB the server may grant no lease at all, and the answer is the same as for a
     // file that is open. A new file, which surely is not open, tells these apart.
-    Ok(is_lease_refused(path)? && !is_lease_refused_beside(path))
+    // Closing a file gives back its lease.
+    Ok(system::is_lease_refused(&open(path)?) && !is_lease_refused_beside(path))
 }
 
-/// Returns whether no read lease is granted. The owner of a file gets one only if no process has
-/// it open for writing (fcntl(2)).
-#[cfg(target_os = "linux")]
-fn is_lease_refused(path: &Path) -> Result<bool> {
-    // Closing it gives back the lease.
-    let file = open(path)?;
-    // SAFETY: the call takes two integers and writes no memory.
-    let status = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
-    Ok(status == -1 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock)
-}
-
-#[cfg(target_os = "linux")]
 fn is_lease_refused_beside(path: &Path) -> bool {
     let directory = path.parent().unwrap_or(Path::new(""));
     let new = tempfile::Builder::new()
         .prefix(".qcow2-overlay-")
         .tempfile_in(directory)
         .map(NamedTempFile::into_temp_path);
-    new.is_ok_and(|new| is_lease_refused(&new).is_ok_and(|refused| refused))
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn is_open_for_writing(_path: &Path) -> Result<bool> {
-    Ok(false)
+    new.is_ok_and(|new| open(&new).is_ok_and(|new| system::is_lease_refused(&new)))
 }
 
 /// Returns whether another process holds a lock on any of the `length` bytes from `start` on;

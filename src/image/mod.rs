@@ -9,3 +9,4 @@ pub mod layer;
 pub mod lock;
 pub mod probe;
 pub mod storage;
+pub mod system;

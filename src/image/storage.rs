@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use crate::image::system;
+
 /// The bytes of an image file, which many threads can read.
 pub trait Storage: Sync {
     /// Returns the length in bytes.
@@ -58,20 +60,8 @@ impl Storage for OpenFile {
         Ok(())
     }
 
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
     fn data_at(&self, offset: u64) -> (bool, u64) {
-        use rustix::fs::{seek, SeekFrom};
-        use rustix::io::Errno;
-
-        // A file system that does not support holes reports one at the end only.
-        let found = match seek(&self.file, SeekFrom::Data(offset)) {
-            Ok(data) if data > offset => return (false, data.min(self.length)),
-            Ok(_) => seek(&self.file, SeekFrom::Hole(offset)),
-            Err(Errno::NXIO) => return (false, self.length),
-            Err(error) => Err(error),
-        };
-        let end = found.unwrap_or(self.length).min(self.length);
-        (true, if end > offset { end } else { self.length })
+        system::data_at(&self.file, offset, self.length)
     }
 
     fn file(&self) -> Option<&File> {

@@ -8,12 +8,11 @@ use std::os::unix::fs::{fchown, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-#[cfg(target_os = "linux")]
-use rustix::fs::OFlags;
 use rustix::fs::{linkat, AtFlags, CWD};
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::copy::sparse::copy_sparse;
+use crate::image::system;
 
 /// The temporary names of the files that this process is writing.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -73,7 +72,7 @@ pub(crate) struct Unfinished(PathBuf);
 impl NewFile {
     /// Creates an empty file beside `path`, which is to be its name.
     pub fn beside(path: &Path) -> io::Result<Self> {
-        match open_unnamed(directory_of(path)) {
+        match system::open_unnamed(directory_of(path)) {
             Ok(file) => Ok(NewFile::Unnamed(file)),
             Err(_) => create_named(path).map(NewFile::Named),
         }
@@ -177,22 +176,6 @@ pub(crate) fn keep_permissions(file: &File, other: &Metadata) -> io::Result<()> 
         file.set_permissions(PermissionsExt::from_mode(mode))?;
     }
     Ok(())
-}
-
-#[cfg(target_os = "linux")]
-fn open_unnamed(directory: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-
-    File::options()
-        .read(true)
-        .write(true)
-        .custom_flags(OFlags::TMPFILE.bits() as i32)
-        .open(directory)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn open_unnamed(_directory: &Path) -> io::Result<File> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Gives an unnamed file the name `path`, which must not exist, as open(2) describes.

@@ -1,15 +1,13 @@
 //! `qcow2-overlay create`
 
-use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{bail, Result};
 use clap::{Arg, ArgMatches, Command};
 use qcow2_overlay::{Layout, OptionList, Options};
-use rustix::fs::{fcntl_getfl, fstat, OFlags};
+use rustix::fs::{fcntl_getfl, fstat, stat, OFlags};
 
 use crate::cli::arguments::{self, either, flag, option_list, path_of, size_of};
 use crate::cli::arguments::{OPTIONS_HELP, SIZE_HELP};
@@ -80,8 +78,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 /// Fails if standard output is closed. Rust replaces it by `/dev/null`, opened for reading and
 /// writing; a shell that redirects to `/dev/null` opens it only for writing.
 fn check_is_open(stdout: io::Stdout) -> Result<()> {
-    let null = fs::metadata("/dev/null").and_then(|null| Ok((null.rdev(), fstat(&stdout)?)));
-    let is_null = null.is_ok_and(|(device, stdout)| stdout.st_rdev == device);
+    let is_null = stat("/dev/null")
+        .is_ok_and(|null| fstat(&stdout).is_ok_and(|stdout| stdout.st_rdev == null.st_rdev));
     if is_null && fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR)) {
         bail!("standard output is closed; give the name of a file, or redirect it")
     } else {

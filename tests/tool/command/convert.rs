@@ -283,8 +283,10 @@ fn convert_in_64_mib(dir: &Dir, arguments: &str) {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
 fn takes_less_than_64_mib_of_memory_at_any_size() {
+    if !cfg!(all(target_os = "linux", not(portable))) {
+        return; // without holes, the 50 GiB are read
+    }
     let dir = Dir::new();
     let file = File::create(dir.path("disk.raw")).expect("create");
     file.set_len(50 << 30).expect("set length");

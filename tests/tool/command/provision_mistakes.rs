@@ -164,7 +164,7 @@ fn keeps_nothing_of_a_command_that_fails() {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 fn refuses_a_disk_that_is_still_open_for_writing() {
     let dir = images();
     let before = dir.names();

@@ -123,7 +123,9 @@ fn a_conversion_that_a_signal_ends_leaves_nothing() {
         send(signal, &child);
         let status = child.wait().expect("a status");
         assert_eq!(status.signal(), Some(number), "{signal}");
-        assert!(dir.names().is_empty(), "{signal}: {:?}", dir.names());
+        // Without unnamed files, nobody removes the hidden one.
+        let is_left = signal == "KILL" && !cfg!(all(target_os = "linux", not(portable)));
+        assert_eq!(dir.names().len(), usize::from(is_left), "{signal}");
         drop(stdin);
     }
 }

@@ -8,6 +8,8 @@ mod errors;
 mod exec;
 mod naming;
 mod opened;
+#[cfg(portable)]
+mod portable;
 mod provision;
 
 use std::collections::HashMap;

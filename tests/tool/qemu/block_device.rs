@@ -61,6 +61,27 @@ fn info_describes_a_device_as_qemu_img_does() {
 }
 
 #[test]
+fn a_device_without_a_size_is_refused() {
+    let Some((dir, device)) = device() else {
+        return;
+    };
+    // As on macOS, where the end of every device is at 0.
+    let empty = dir.path("empty");
+    std::fs::File::create(&empty).expect("create");
+    let Some(none) = LoopDevice::attach(&dir, "empty") else {
+        return;
+    };
+    drop(device);
+    let message = "it is a block device whose size is not known: copy it to a file";
+    let name = &none.0;
+    dir.tool(&format!("create -b {name} x.qcow2"))
+        .fails(1, &format!("backing file {name:?}: {message}"));
+    dir.tool(&format!("convert -f raw {name} x.qcow2"))
+        .fails(1, &format!("{name:?}: {message}"));
+    assert!(!dir.path("x.qcow2").exists());
+}
+
+#[test]
 fn a_disk_is_backed_by_a_device() {
     let Some((dir, _device)) = device() else {
         return;
