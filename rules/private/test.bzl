@@ -1,8 +1,8 @@
 """The rule `qcow2_test`."""
 
-load(":disks.bzl", "images_of_disks")
 load(":environment.bzl", "ExecutableEnvironmentInfo", "executable_environment", "expanded")
 load(":errors.bzl", "attribute_error", "shown")
+load(":fixtures.bzl", "fixtures_of")
 load(":name_conflicts.bzl", "keep_apart")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool", "target_tool")
 
@@ -25,10 +25,16 @@ def _environment(ctx):
             ))
         environment[name] = value
     inherited = given.inherited + ctx.attr.env_inherit
-    for disk in ctx.attr.disks:
-        for name in [disk, disk + "_BLOCKDEV"]:
+    for attribute, one, names in [
+        ("disks", "disk", [disk + end for disk in ctx.attr.disks for end in ["", "_BLOCKDEV"]]),
+        ("copies", "copy", ctx.attr.copies),
+    ]:
+        for name in names:
             if name in environment or name in inherited:
-                attribute_error("disks", "{} is in the environment of the test already: give the disk another name".format(name))
+                attribute_error(attribute, "{} is in the environment of the test already: give the {} another name".format(
+                    name,
+                    one,
+                ))
     return environment, inherited
 
 def _rlocation_path(ctx, file):
@@ -42,22 +48,26 @@ def _qcow2_test_impl(ctx):
         attribute_error("test", "{} is not executable: name what `bazel run` could run, such as a sh_binary or py_binary".format(
             shown(ctx.attr.test.label),
         ))
-    images = images_of_disks(ctx)
+    fixtures = fixtures_of(ctx)
     environment, inherited = _environment(ctx)
     environment["QCOW2_OVERLAY_TEST"] = json.encode({
         "command": _rlocation_path(ctx, command),
-        "disks": {name: _rlocation_path(ctx, info.image) for name, info in images.items()},
+        "copies": {name: _rlocation_path(ctx, file) for name, file in fixtures.originals.items()},
+        "disks": {name: _rlocation_path(ctx, info.image) for name, info in fixtures.images.items()},
         "keep": ctx.attr.keep_disks,
     })
 
-    chain = depset(transitive = [info.chain for info in images.values()])
-    keep_apart(ctx, [ctx.actions.declare_file(ctx.label.name)], "disks", chain.to_list())
+    chain = depset(transitive = [info.chain for info in fixtures.images.values()])
+    originals = fixtures.originals.values()
+    made = [ctx.actions.declare_file(ctx.label.name)]
+    keep_apart(ctx, made, "disks", chain.to_list())
+    keep_apart(ctx, made, "copies", originals)
 
-    # The executable of the test is the tool, which creates the disks and becomes the command.
+    # The executable of the test is the tool, which makes the disks and copies and becomes the command.
     executable = link_to_tool(ctx, target_tool(ctx))
 
     runfiles = ctx.runfiles(
-        files = [command] + ctx.files.data,
+        files = [command] + originals + ctx.files.data,
         transitive_files = chain,
     ).merge_all([target[DefaultInfo].default_runfiles for target in [ctx.attr.test] + ctx.attr.data])
 
@@ -72,8 +82,12 @@ def _qcow2_test_impl(ctx):
 
 qcow2_test = rule(
     implementation = _qcow2_test_impl,
-    doc = "An executable as a test with fresh disks: see the macro of this name.",
+    doc = "An executable as a test with fresh disks and copies: see the macro of this name.",
     attrs = {
+        "copies": attr.string_keyed_label_dict(
+            doc = "Dictionary from names of copies to files or directories.",
+            allow_files = True,
+        ),
         "data": attr.label_list(
             doc = "Other files that the test needs at run time.",
             allow_files = True,
@@ -83,12 +97,11 @@ qcow2_test = rule(
         "disks": attr.string_keyed_label_dict(
             doc = "Dictionary from names of disks to images.",
             allow_files = True,
-            mandatory = True,
         ),
         "env": attr.string_dict(doc = "Environment of the test."),
         "env_inherit": attr.string_list(doc = "Variables to inherit."),
         "keep_disks": attr.string(
-            doc = "When the disks of a run are kept.",
+            doc = "When the disks and copies of a run are kept.",
             default = "never",
             values = ["never", "on_failure", "always"],
         ),

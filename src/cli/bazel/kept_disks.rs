@@ -1,4 +1,4 @@
-//! Keeping the disks of a test in the directory for its undeclared outputs.
+//! Keeping the disks and copies of a test in the directory for its undeclared outputs.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -12,6 +12,7 @@ use qcow2_overlay::{copy_sparse, write_file, Existing};
 use tempfile::TempDir;
 
 use crate::cli::bazel::environment::variable;
+use crate::cli::disks::copies::{copy_tree, Links};
 use crate::cli::disks::fresh_disks::make_directory;
 use crate::cli::disks::fresh_disks::Disk;
 use crate::cli::messages::say;
@@ -60,22 +61,27 @@ pub fn directory(outputs: &Path) -> Result<TempDir> {
     make_directory(&builder, outputs)
 }
 
-/// Moves the disks to `outputs`, with a README.txt, and says where they are. A disk is worth
-/// keeping even if another, or the README.txt, cannot be written.
-pub fn move_disks(outputs: &Path, disks: Vec<Disk>) -> Result<()> {
+/// The disks and copies of a command.
+pub struct Made {
+    pub disks: Vec<Disk>,
+    pub copies: Vec<PathBuf>,
+}
+
+/// Moves the disks, with a README.txt, and the copies to `outputs`, and says where they are. Each
+/// is worth keeping even if another, or the README.txt, cannot be written.
+pub fn move_all(outputs: &Path, mut made: Made) -> Result<()> {
     let directory = directory(outputs)?;
-    let (mut kept, mut problems) = (Vec::new(), Vec::new());
-    for disk in disks {
-        match move_disk(&disk, directory.path()) {
-            Ok(()) => kept.push(disk),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    if !kept.is_empty() {
+    let mut problems = Vec::new();
+    let mut is_done = |moved: Result<()>| moved.map_err(|error| problems.push(error)).is_ok();
+    made.disks
+        .retain(|disk| is_done(move_disk(disk, directory.path())));
+    made.copies
+        .retain(|copy| is_done(move_copy(copy, directory.path())));
+    if !made.disks.is_empty() || !made.copies.is_empty() {
         let directory = directory.keep();
         // Not earlier: on a full file system only a move succeeds.
-        problems.extend(write_note(&directory, &kept).err());
-        say_where(&directory);
+        problems.extend(write_note(&directory, &made.disks).err());
+        say_where(&directory, &made);
     }
     for problem in problems {
         say(&format!("{problem:#}"));
@@ -89,9 +95,20 @@ fn move_disk(disk: &Disk, directory: &Path) -> Result<()> {
     moved.with_context(|| format!("cannot keep {:?} as {to:?}", disk.path))
 }
 
-/// Says in the log of the test where its disks are.
-pub fn say_where(directory: &Path) {
-    say(&format!("the disks are kept in {}", place(directory)));
+fn move_copy(from: &Path, directory: &Path) -> Result<()> {
+    let to = directory.join(from.file_name().unwrap_or_default());
+    let moved = fs::rename(from, &to).or_else(|_| copy_tree(from, &to, Links::Keep));
+    moved.with_context(|| format!("cannot keep {from:?} as {to:?}"))
+}
+
+/// Says in the log of the test where its disks and copies are.
+pub fn say_where(directory: &Path, made: &Made) {
+    let what = match (made.disks.is_empty(), made.copies.is_empty()) {
+        (false, true) => "disks",
+        (true, false) => "copies",
+        _ => "disks and copies",
+    };
+    say(&format!("the {what} are kept in {}", place(directory)));
 }
 
 /// Returns where a directory of outputs is found after the test. Its sandbox, or its remote
@@ -122,8 +139,11 @@ fn copy(from: &Path, to: &Path) -> qcow2_overlay::Result<()> {
     write_file(to, Existing::Keep, |to| Ok(copy_sparse(&from, to)?))
 }
 
-/// Writes README.txt: a kept disk needs its base.
+/// Writes README.txt: a kept disk needs its base. A copy needs nothing.
 pub fn write_note(directory: &Path, disks: &[Disk]) -> Result<()> {
+    if disks.is_empty() {
+        return Ok(());
+    }
     let path = directory.join("README.txt");
     let text = note(disks);
     let written = write_file(&path, Existing::Keep, |file| {

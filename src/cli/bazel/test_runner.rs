@@ -10,11 +10,12 @@ use serde_json::{Map, Value};
 use crate::cli::bazel::kept_disks::Keep;
 use crate::cli::bazel::runfiles::Runfiles;
 use crate::cli::commands::exec::Job;
-use crate::cli::disks::fresh_disks::DiskArgument;
+use crate::cli::disks::names::Named;
 
 /// Set by the rule: a JSON object with
 /// - `command`: the runfiles path of the executable, which gets all arguments;
 /// - `disks`: an object that maps the names of the disks to runfiles paths of overlays;
+/// - `copies`: an object that maps the names of the copies to runfiles paths of their originals;
 /// - `keep`: `never`, `on_failure` or `always`.
 const TEST: &str = "QCOW2_OVERLAY_TEST";
 
@@ -33,17 +34,21 @@ fn parse(text: &str) -> Result<Job> {
     let mut command = Command::new(runfiles.path(name)?);
     command.args(env::args_os().skip(1)).env_remove(TEST);
     runfiles.announce(&mut command);
-    let disks = test.get("disks").and_then(Value::as_object);
-    let disks = disks.context("\"disks\" is not an object")?;
-    let request = |(name, overlay): (&String, &Value)| {
-        let overlay = runfiles.path(runfiles_path(name, Some(overlay))?);
-        Ok(DiskArgument {
+    let one = |(name, path): (&String, &Value)| {
+        let path = runfiles.path(runfiles_path(name, Some(path))?);
+        Ok(Named {
             name: name.clone(),
-            overlay: overlay.with_context(|| format!("{name:?}"))?,
+            path: path.with_context(|| format!("{name:?}"))?,
         })
     };
+    let all = |field: &str| {
+        let object = test.get(field).and_then(Value::as_object);
+        let object = object.with_context(|| format!("{field:?} is not an object"))?;
+        object.iter().map(one).collect::<Result<_>>()
+    };
     Ok(Job {
-        disks: disks.iter().map(request).collect::<Result<_>>()?,
+        disks: all("disks")?,
+        copies: all("copies")?,
         keep: test
             .get("keep")
             .and_then(Value::as_str)

@@ -1,4 +1,4 @@
-//! `qcow2-overlay exec`: fresh disks for one command, and then that command.
+//! `qcow2-overlay exec`: fresh disks and copies for one command, and then that command.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,57 +15,74 @@ use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of};
 use crate::cli::bazel::environment::variable;
-use crate::cli::bazel::kept_disks::{self, Keep};
-use crate::cli::disks::fresh_disks::make_directory;
-use crate::cli::disks::fresh_disks::{check_names, write_disk, Disk, DiskArgument};
+use crate::cli::bazel::kept_disks::{self, Keep, Made};
+use crate::cli::disks::copies::{copy_tree, Links};
+use crate::cli::disks::fresh_disks::{self, make_directory, write_disk, Disk};
+use crate::cli::disks::names::{check_names, Named, RESERVED, RESERVED_STARTS};
 use crate::cli::messages::say;
 use crate::cli::process::child::{cannot_run, end_like, Waiter};
 
 /// What to run, from the command line or from a test rule.
 pub struct Job {
-    pub disks: Vec<DiskArgument>,
+    pub disks: Vec<Named>,
+    pub copies: Vec<Named>,
     pub keep: Keep,
     pub command: process::Command,
 }
 
 const HELP: &str = "\
-The disks are written to a new directory in $TEST_TMPDIR, which `bazel test` sets and
-cleans, or to a temporary directory that is removed afterwards. COMMAND gets the variables
-  NAME            the absolute path of the disk, NAME.qcow2
-  NAME_BLOCKDEV   a complete value for QEMU's -blockdev: node name NAME, the driver of
-                  each image of the chain, absolute paths. All images but the disk are
-                  read-only. The disk frees what a guest discards (not with compat=0.10),
-                  and ignores flushes.
+The disks and copies are written to a new directory in $TEST_TMPDIR, which `bazel test` sets
+and cleans, or to a temporary directory that is removed afterwards. COMMAND gets the variables
+  NAME            the absolute path of the disk, NAME.qcow2, or of the copy, NAME
+  NAME_BLOCKDEV   for a disk, a complete value for QEMU's -blockdev: node name NAME, the
+                  driver of each image of the chain, absolute paths. All images but the
+                  disk are read-only. The disk frees what a guest discards (not with
+                  compat=0.10), and ignores flushes.
 They replace variables of the same names. Several disks can have the same OVERLAY. It is
 refused if its base has changed since it was written (see clone), if it is smaller than
 its base, or if its base does not have the recorded format.
 
+A copy is for what is not a disk: firmware variables, which must be raw, or the state of a
+TPM. The permissions are those of PATH, and writing is allowed. Links that lead out of a
+directory are followed. Sockets, pipes and devices in it are left out.
+
 In `bazel test` COMMAND replaces the tool, as with exec(3). If the tool has to remove the
-temporary directory, or to keep the disks on failure, it waits for COMMAND instead, and
+temporary directory, or to keep something on failure, it waits for COMMAND instead, and
 forwards TERM, HUP, USR1 and USR2 to it, but not INT and QUIT, which a terminal sends to
 both. It then exits with the status of COMMAND, or is terminated by the same signal. KILL
 leaves the directory behind.
 
---keep puts the disks, with a README.txt, into the directory `disks` of
+--keep puts the disks, with a README.txt, and the copies into the directory `disks` of
 $TEST_UNDECLARED_OUTPUTS_DIR, which Bazel keeps: `always` writes them there at once,
 `on_failure` moves them there when COMMAND fails. If `disks` exists, `disks.2` is used.
 
 Exit status: that of COMMAND; 127 if COMMAND does not exist, 126 if it cannot be run,
-1 if a disk cannot be made, 2 for a wrong argument.";
+1 if a disk or copy cannot be made, 2 for a wrong argument.";
 
 pub fn command() -> Command {
     Command::new("exec")
-        .about("Runs a command with fresh writable disks, each made from an overlay")
-        .override_usage("qcow2-overlay exec [OPTIONS] --disk NAME=OVERLAY ... -- COMMAND [ARG...]")
-        .after_help(HELP)
+        .about("Runs a command with fresh writable disks, each made from an overlay, and copies")
+        .override_usage(
+            "qcow2-overlay exec [OPTIONS] --disk NAME=OVERLAY ... --copy NAME=PATH ... -- \
+             COMMAND [ARG...]",
+        )
+        .after_help(format!("{HELP}\n\n{}", help_of_names()))
         .arg(
             Arg::new("disk")
                 .long("disk")
                 .value_name("NAME=OVERLAY")
-                .required(true)
+                .required_unless_present("copy")
                 .action(ArgAction::Append)
                 .value_parser(value_parser!(OsString))
                 .help("Make a disk from the qcow2 image OVERLAY; can be repeated"),
+        )
+        .arg(
+            Arg::new("copy")
+                .long("copy")
+                .value_name("NAME=PATH")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(OsString))
+                .help("Copy the file or directory PATH; can be repeated"),
         )
         .arg(
             Arg::new("keep")
@@ -73,26 +90,40 @@ pub fn command() -> Command {
                 .value_name("WHEN")
                 .value_parser(Keep::NAMES)
                 .default_value("never")
-                .help("When to keep the disks"),
+                .help("When to keep the disks and copies"),
         )
         .arg(arguments::command())
 }
 
+fn help_of_names() -> String {
+    format!(
+        "NAME is a letter and up to 30 letters, digits or _. These names are refused:\n\
+         {}, and those that start with\n{}.",
+        RESERVED.join(", "),
+        RESERVED_STARTS.join(", ")
+    )
+}
+
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let disks = matches.get_many::<OsString>("disk").into_iter().flatten();
+    let named = |name: &str| {
+        let option = format!("--{name}");
+        let texts = matches.get_many::<OsString>(name).into_iter().flatten();
+        texts
+            .map(|text| Named::parse(&option, text))
+            .collect::<Result<Vec<_>>>()
+    };
     let keep = matches.get_one::<String>("keep").map(String::as_str);
     start(Job {
-        disks: disks
-            .map(|text| DiskArgument::parse(text))
-            .collect::<Result<_>>()?,
+        disks: named("disk")?,
+        copies: named("copy")?,
         keep: keep.and_then(Keep::named).expect("clap checks it"),
         command: command_of(matches),
     })
 }
 
-/// Writes the disks and becomes the command, or waits for it and ends as it did.
+/// Writes the disks and copies, and becomes the command, or waits for it and ends as it did.
 pub fn start(mut job: Job) -> Result<()> {
-    check_names(&job.disks)?;
+    check_names(&job.disks, &job.copies)?;
     let test_directory = variable("TEST_TMPDIR");
     // If there is work to do after the command, this process waits for it. It catches
     // signals from now on, so that a signal that ends the command leaves no directory behind.
@@ -108,7 +139,7 @@ pub fn start(mut job: Job) -> Result<()> {
     let fresh: Vec<FreshDisk> = job
         .disks
         .iter()
-        .map(DiskArgument::read)
+        .map(fresh_disks::read)
         .collect::<Result<_>>()?;
     // Removed, with its content, when this function returns.
     let directory = match (&outputs, job.keep) {
@@ -116,8 +147,8 @@ pub fn start(mut job: Job) -> Result<()> {
         _ => private_directory(test_directory)?,
     };
     let place = fs::canonicalize(directory.path())?;
-    let write = |(request, fresh): (&DiskArgument, FreshDisk)| {
-        write_disk(&place, &request.name, &request.about(), fresh)
+    let write = |(disk, fresh): (&Named, FreshDisk)| {
+        write_disk(&place, &disk.name, &fresh_disks::about(disk), fresh)
     };
     let disks: Vec<Disk> = job
         .disks
@@ -130,10 +161,18 @@ pub fn start(mut job: Job) -> Result<()> {
         job.command.env(&disk.name, &disk.path);
         job.command.env(blockdev, &disk.blockdev);
     }
+    let mut copies = Vec::new();
+    for Named { name, path } in &job.copies {
+        let to = place.join(name);
+        copy_tree(path, &to, Links::Follow).with_context(|| format!("copy {name}"))?;
+        job.command.env(name, &to);
+        copies.push(to);
+    }
+    let made = Made { disks, copies };
     let Some(mut waiter) = waiter else {
         if job.keep == Keep::Always {
-            kept_disks::write_note(directory.path(), &disks)?;
-            kept_disks::say_where(&directory.keep());
+            kept_disks::write_note(directory.path(), &made.disks)?;
+            kept_disks::say_where(&directory.keep(), &made);
         }
         // Returns only if it fails.
         let error = job.command.exec();
@@ -143,7 +182,7 @@ pub fn start(mut job: Job) -> Result<()> {
     let status = ended.map_err(|error| cannot_run(job.command.get_program(), &error))?;
     if let (Some(outputs), false) = (outputs, status.success()) {
         // The failure of the command is what counts.
-        if let Err(error) = kept_disks::move_disks(&outputs, disks) {
+        if let Err(error) = kept_disks::move_all(&outputs, made) {
             say(&format!("{error:#}"));
         }
     }

@@ -1,4 +1,6 @@
-//! Fresh disks for a command.
+//! Fresh disks and copies for a command.
 
 pub mod blockdev;
+pub mod copies;
 pub mod fresh_disks;
+pub mod names;

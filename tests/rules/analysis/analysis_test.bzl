@@ -122,14 +122,19 @@ def _disks_test_impl(ctx):
     test = json.decode(target[RunEnvironmentInfo].environment["QCOW2_OVERLAY_TEST"])
     disks = {name: path.rpartition("/")[2] for name, path in test["disks"].items()}
     asserts.equals(env, ctx.attr.disks, disks)
+    copies = {name: path.rpartition("/")[2] for name, path in test["copies"].items()}
+    asserts.equals(env, ctx.attr.copies, copies)
     runfiles = [file.basename for file in target[DefaultInfo].default_runfiles.files.to_list()]
-    for image in disks.values():
-        asserts.true(env, image in runfiles, image + " in the runfiles")
+    for file in disks.values() + copies.values():
+        asserts.true(env, file in runfiles, file + " in the runfiles")
     return analysistest.end(env)
 
 disks_test = analysistest.make(
     _disks_test_impl,
-    attrs = {"disks": attr.string_dict(doc = "Names of the images by the names of the disks.")},
+    attrs = {
+        "copies": attr.string_dict(doc = "Names of the originals by the names of the copies."),
+        "disks": attr.string_dict(doc = "Names of the images by the names of the disks."),
+    },
 )
 
 def _toolchain_test_impl(ctx):

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# qcow2_test with the real Bazel: the disks are private, and no test changes an image.
+# qcow2_test with the real Bazel: disks and copies are private, and no test changes an image.
 
 # Runs tests. The output is in $work/log.
 run_tests() { bazel test --nocache_test_results --test_output=errors "$@" >"$work/log" 2>&1; }
@@ -10,10 +10,15 @@ in_root() {
 }
 
 a_test_with_disks_behaves_like_any_test() {
+  local option
   INHERITED="from outside" run_tests //disks:as_any_test --spawn_strategy=local ||
     { cat "$work/log"; fail "local"; }
   INHERITED="from outside" run_tests //disks:as_any_test || { cat "$work/log"; fail "sandbox"; }
   must build //disks:all
+  for option in --spawn_strategy=local --noenable_runfiles "--noenable_runfiles --spawn_strategy=local"; do
+    # shellcheck disable=SC2086 # two options
+    run_tests //disks:copies_alone_test $option || { cat "$work/log"; fail "copies alone, $option"; }
+  done
   run_tests //disks/... //disks:private_test || { cat "$work/log"; fail "with an incompatible test"; }
   grep -qE '^//disks:incompatible_test +SKIPPED' "$work/log" || fail "not skipped"
 }
@@ -39,7 +44,7 @@ a_killed_test_leaves_nothing_behind() {
 }
 
 # Prints where the disks are, as the log "$1" of a test says it: the path before the first condition.
-kept_in() { sed -nE 's/^qcow2-overlay: the disks are kept in ([^;]+); if Bazel retries .*/\1/p' "$1"; }
+kept_in() { sed -nE 's/^qcow2-overlay: the disks and copies are kept in ([^;]+); if Bazel retries .*/\1/p' "$1"; }
 
 keep_disks_decides_which_disks_are_kept() {
   local name keep kept place disk
@@ -49,7 +54,7 @@ keep_disks_decides_which_disks_are_kept() {
       kept=$(outputs "${name}_keep_$keep")
       case $name,$keep in
         *,always | fail,on_failure)
-          [[ $kept == *disks/DISK.qcow2*disks/README.txt* ]] || fail "$name, $keep: $kept"
+          [[ $kept == *disks/DISK.qcow2*disks/README.txt*disks/STATE/v2/new*disks/VARS* ]] || fail "$name, $keep: $kept"
           place=$(kept_in "$workspace/bazel-testlogs/disks/${name}_keep_$keep/test.log")
           [[ $place == bazel-out/*/testlogs/disks/${name}_keep_$keep/test.outputs/disks ]] || fail "the log names $place"
           disk=$workspace/$place/DISK.qcow2

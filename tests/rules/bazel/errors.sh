@@ -71,6 +71,7 @@ disks disks_list "disks = [':known']" "//PKG:x: " "'disks'" "[\":known\"]"
 disks wrong_way_round "disks = {':known': 'NODE'}" "attribute disks: \":known\" is not the name of a disk: names come first, images second"
 disks disk_is_a_file "disks = {'NODE': 'BUILD.bazel'}" "attribute disks: NODE is //PKG:BUILD.bazel, which is not a qcow2 image with a known backing chain: make a qcow2_overlay with backing = \"//PKG:BUILD.bazel\""
 disks disk_name_number "disks = {1: ':known'}" "attribute disks: 1 is not the name of a disk: names come first"
+disks copies_wrong_way_round "copies = {':raw': 'VARS'}" "attribute copies: \":raw\" is not the name of a copy: names come first, files or directories second"
 disks keep_unknown "disks = {'NODE': ':known'}, keep_disks = 'sometimes'" "//PKG:x: " "'keep_disks'" "'never', 'on_failure' or 'always'"
 
 # One build has all of them.

@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# qcow2_test on the worker: disks are private, and kept disks are downloaded.
+# qcow2_test on the worker: disks and copies are private, and kept ones are downloaded.
 
 disks_are_private_on_the_worker() {
   INHERITED="from outside" must test --config=remote --nocache_test_results --runs_per_test=2 \
-    //disks:as_any_test //disks:private_test
+    //disks:as_any_test //disks:private_test //disks:copies_alone_test
   ran_remotely
   grep -q 'Stats over 2 runs' "$work/log" || fail "not two runs"
 }
@@ -15,6 +15,8 @@ a_test_changes_nothing_in_the_cache() {
   before=$(hashes "$workspace")
   must test --config=remote //disks:touch_test
   ran_remotely
+  # Another test finds fresh copies.
+  must test --config=remote //disks:private_test
   must clean
   must build --config=cached //...
   came_from_the_cache
@@ -28,7 +30,7 @@ kept_disks_are_downloaded() {
   fi
   ran_remotely
   [[ -z $(outputs private_keep_on_failure) ]] || fail "kept though it passed"
-  [[ $(outputs fail_keep_on_failure) == *disks/DISK.qcow2* ]] || fail "not kept"
+  [[ $(outputs fail_keep_on_failure) == *disks/DISK.qcow2*disks/STATE/v2/new*disks/VARS* ]] || fail "not kept"
   disk=$kept/DISK.qcow2
   # The disk names its base on the worker. The README.txt beside it says what to do.
   grep -qF 'qemu-img rebase -u -F FORMAT -b PATH DISK' "$kept/README.txt" || fail "README.txt does not say how to rebase"

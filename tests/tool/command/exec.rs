@@ -202,7 +202,14 @@ fn refuses_an_invalid_disk_name() {
         let message = format!("disk name {name:?}: {letters}");
         refused(&dir, &[&format!("{name}=node.qcow2")], 2, &message);
     }
-    for name in ["PATH", "HOME", "TMPDIR", "TEST_TMPDIR", "RUNFILES_DIR"] {
+    for name in [
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "TEST_TMPDIR",
+        "RUNFILES_DIR",
+        "QCOW2_OVERLAY",
+    ] {
         let message =
             format!("disk name {name:?}: this variable already has a meaning; choose another name");
         refused(&dir, &[&format!("{name}=node.qcow2")], 2, &message);
@@ -220,6 +227,25 @@ fn refuses_an_invalid_disk_name() {
     let name = "A".repeat(31);
     let disk = format!("{name}=node.qcow2");
     Run::of(&mut by_hand(&dir, &["exec", "--disk", &disk, "--", "true"])).ok();
+}
+
+#[test]
+fn the_rules_refuse_the_same_names() {
+    let rules = fs::read_to_string("rules/private/fixtures.bzl").expect("the rules");
+    let list = |name: &str| -> Vec<String> {
+        let lines = rules.lines().map(|line| line.split_once(" = "));
+        let list = lines.flatten().find(|(of, _)| *of == name);
+        serde_json::from_str(list.expect("a list").1).expect("strings")
+    };
+    let [names, starts] = ["_RESERVED", "_RESERVED_STARTS"].map(list);
+    let said = Dir::new().tool("exec --help").ok();
+    let said: Vec<&str> = said.split_whitespace().collect();
+    let expected = format!(
+        "These names are refused: {}, and those that start with {}.",
+        names.join(", "),
+        starts.join(", ")
+    );
+    assert!(said.join(" ").ends_with(&expected), "not {expected}");
 }
 
 #[test]

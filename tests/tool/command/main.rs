@@ -7,6 +7,7 @@ mod common;
 mod convert;
 mod convert_canonical;
 mod convert_mistakes;
+mod copies;
 mod corrupt_data;
 mod create;
 mod create_mistakes;

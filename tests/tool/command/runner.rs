@@ -54,7 +54,7 @@ fn test(dir: &Dir) -> Command {
     command.env("TEST_TMPDIR", dir.path("tmp"));
     command.env(
         "QCOW2_OVERLAY_TEST",
-        r#"{"command": "_main/pkg/t_bin", "keep": "never",
+        r#"{"command": "_main/pkg/t_bin", "keep": "never", "copies": {},
             "disks": {"NODE1": "_main/vm/node.qcow2", "NODE2": "_main/vm/node.qcow2"}}"#,
     );
     command
@@ -146,7 +146,7 @@ fn a_mistake_fails_the_test_with_one_line() {
             format!("\"A\": {}", gone("x")),
         ),
         (
-            r#"{"command": "_main/pkg/t_bin", "disks": {}, "keep": "sometimes"}"#,
+            r#"{"command": "_main/pkg/t_bin", "disks": {}, "copies": {}, "keep": "sometimes"}"#,
             "\"keep\" is not never, on_failure or always".to_owned(),
         ),
         (
@@ -193,7 +193,7 @@ fn a_test_can_keep_its_disks() {
         let mut command = test(&dir);
         command.env("TEST_UNDECLARED_OUTPUTS_DIR", dir.path("outputs"));
         let value = format!(
-            r#"{{"command": "_main/pkg/t_bin", "keep": "{keep}",
+            r#"{{"command": "_main/pkg/t_bin", "keep": "{keep}", "copies": {{}},
                 "disks": {{"NODE1": "_main/vm/node.qcow2", "NODE2": "_main/vm/node.qcow2"}}}}"#
         );
         let run = Run::of(command.env("QCOW2_OVERLAY_TEST", value));

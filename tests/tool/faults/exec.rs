@@ -3,12 +3,14 @@
 use crate::common::overlay;
 use crate::{in_name_space, may_be_lost, sample, signalled, system_calls};
 
-pub const EXEC: [&str; 7] = [
+pub const EXEC: [&str; 9] = [
     "exec",
     "--disk",
     "A=node.qcow2",
     "--disk",
     "B=node.qcow2",
+    "--copy",
+    "C=node.img",
     "--",
     "/bin/true",
 ];
@@ -27,7 +29,7 @@ fn a_signal_at_any_system_call_leaves_nothing() {
         let is_passed_on = index <= started && !may_be_lost(call);
         let mut arguments = EXEC.to_vec();
         if is_passed_on {
-            arguments.splice(6.., ["sleep", "60"]);
+            arguments.splice(8.., ["sleep", "60"]);
         }
         let run = signalled(&dir, "SIGTERM", call, &arguments);
         let is_ended = run.status.is_none();
@@ -76,6 +78,24 @@ fn disks_are_kept_on_another_file_system_without_filling_their_holes() {
     };
     assert_eq!((status, length), ("5", "8388608"));
     assert!(kilobytes.parse::<u32>().expect("a number") <= 16, "{said}");
+    assert_eq!(dir.left(), 0);
+}
+
+#[test]
+fn copies_are_kept_on_another_file_system_without_following_their_links() {
+    let dir = overlay();
+    dir.mkdir("outputs");
+    dir.mkdir("state");
+    // A guest can make links, and a program leaves its sockets behind.
+    let script = "mount -t tmpfs none outputs && \
+                  export TEST_TMPDIR=tmp TEST_UNDECLARED_OUTPUTS_DIR=outputs && \
+                  \"$0\" exec --keep on_failure --copy S=state --copy L=state -- sh -c ' \
+                    cd $S; echo new > file; ln -s / root; ln -s file link; mkfifo pipe; \
+                    rm -r $L; ln -s / $L; exit 5'; \
+                  echo $?; cd outputs/disks; find . -printf '%P %y%l\n' | sort";
+    let said = in_name_space(&dir, script).ok();
+    let expected = "5\n d\nL l/\nS d\nS/file f\nS/link lfile\nS/root l/\n";
+    assert_eq!(said, expected);
     assert_eq!(dir.left(), 0);
 }
 

@@ -91,6 +91,9 @@ exec_works_on() {
   TEST_UNDECLARED_OUTPUTS_DIR=. fails 0 /disks.2 \
     exec --keep always --disk D=overlay.qcow2 -- true
   cmp disks.2/D.qcow2 clone.qcow2
+  TEST_UNDECLARED_OUTPUTS_DIR=. fails 0 /disks.3 \
+    exec --keep always --copy C=changed.raw -- true
+  cmp disks.3/C changed.raw
 }
 
 provision_works_on() {
@@ -116,7 +119,7 @@ provision_works_on() {
 # All files are found by *, hidden ones too.
 shopt -s dotglob
 readonly IMAGES=" lost+found base.raw blank.qcow2 changed.qcow2 changed.raw clone.qcow2 copy.raw difference.qcow2 \
-disk.qcow2 disks disks.2 late.qcow2 overlay.qcow2 provisioned.qcow2 stream.qcow2 written.qcow2 "
+disk.qcow2 disks disks.2 disks.3 late.qcow2 overlay.qcow2 provisioned.qcow2 stream.qcow2 written.qcow2 "
 
 nothing_else_is_left_on() {
   local name

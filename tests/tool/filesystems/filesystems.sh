@@ -39,11 +39,11 @@ unmount() {
   rm -rf "$work"/{disk,layers,directory}
 }
 
-# Checks that all 2 MiB of data of images that were converted are blocks of their source.
+# Checks that all 2 MiB of data of images that were converted, and of a copy, are blocks of their source.
 blocks_are_shared_on() {
   local name
   sync -f .
-  for name in changed.qcow2 copy.raw; do
+  for name in changed.qcow2 copy.raw disks.3/C; do
     (($(shared "$name") == 2 << 20)) || { filefrag -v "$name"; fail "$name: $(shared "$name") bytes are shared"; }
   done
 }

@@ -210,6 +210,38 @@ fn refuses_encrypted_and_external_images() {
 }
 
 #[test]
+fn a_copy_keeps_what_a_killed_qemu_wrote() {
+    let dir = Dir::new();
+    dir.sparse("vars", 1 << 20);
+    dir.tool("create -q -b vars -F raw vars.qcow2").ok();
+    dir.mkdir("tmp");
+    // No flush, as of pflash. QEMU is killed when the data is in the file.
+    let script = "qemu-io -c 'write -q -P 7 0 4k' -c 'sleep 1000000' \"json:$IMAGE\" &
+        pid=$!
+        until grep -qaP '\\x07{4096}' $FILE; do kill -0 $pid; sleep 0.01; done
+        kill -9 $pid
+        wait $pid || test $? = 137
+        qemu-io -r -c \"read -q -P $EXPECTED 0 4k\" \"json:$IMAGE\"";
+    let run = |fixture: &[&str; 2], variables: &str| {
+        let mut command = dir.command(tool());
+        command.env_remove("TEST_TMPDIR");
+        command.env("TMPDIR", dir.path("tmp"));
+        let script = format!("{variables}\n{script}");
+        command.arg("exec").args(fixture).arg("--");
+        Run::of(command.args(["sh", "-e", "-c", &script])).ok()
+    };
+    let raw = "FILE=$VARS EXPECTED=7 IMAGE='{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\
+               \"filename\":\"'$VARS'\"}}'";
+    let said = run(&["--copy", "VARS=vars"], raw);
+    assert_eq!(said, "", "the copy has lost it");
+    // The mapping of a new cluster is still in the memory of QEMU.
+    let overlay = "FILE=$VARS EXPECTED=0 IMAGE=$VARS_BLOCKDEV";
+    let said = run(&["--disk", "VARS=vars.qcow2"], overlay);
+    assert_eq!(said, "", "a disk keeps it too: then a copy is needless");
+    assert!(dir.read("vars").iter().all(|byte| *byte == 0));
+}
+
+#[test]
 fn concurrent_commands_share_a_base() {
     let dir = chain_of_three();
     let script = |n| {

@@ -89,12 +89,12 @@ def _mistakes_in_environments():
     no_name = "\" is not the name of a disk: give a letter and up to 30 letters, digits or _"
     in_env = " is in the environment of the test already: give the disk another name"
     for name, message, disks, env in [
-        ("no_disks", "disks: it is empty: give at least one disk, as in {\"NODE1\": \":node\"}", {}, {}),
+        ("no_disks", "disks: it is empty, and so is copies: give at least one disk, as in {\"NODE1\": \":node\"}", {}, {}),
         ("dash", "disks: \"NODE-1" + no_name, {"NODE-1": _BLANK}, {}),
         ("first_digit", "disks: \"1" + no_name, {"1": _BLANK}, {}),
         ("no_name", "disks: \"" + no_name, {"": _BLANK}, {}),
         ("long_name", "disks: \"" + "N" * 32 + no_name, {"N" * 32: _BLANK}, {}),
-        ("bazels_name", "disks: \"TEST_TMPDIR\" is a variable that Bazel sets: give another name", {"TEST_TMPDIR": _BLANK}, {}),
+        ("bazels_name", "disks: \"TEST_TMPDIR\" is a variable that Bazel or the tool sets: give another name", {"TEST_TMPDIR": _BLANK}, {}),
         (
             "name_of_another",
             "disks: NODE_BLOCKDEV is set for the disk NODE: give the other one another name",
@@ -112,6 +112,17 @@ def _mistakes_in_environments():
         ),
     ]:
         refused(qcow2_test, name, message, disks = disks, env = env, test = _TOOL)
+
+    for name, message, copies in [
+        ("copy_dash", "\"VARS-1\" is not the name of a copy: give a letter and up to 30 letters, digits or _", {"VARS-1": _RAW}),
+        ("copy_of_bazels_name", "\"QCOW2_OVERLAY\" is a variable that Bazel or the tool sets: give another name", {"QCOW2_OVERLAY": _RAW}),
+        ("copy_and_disk", "NODE is the name of a disk too: give one of them another name", {"NODE": _RAW}),
+        ("copy_of_blockdev", "NODE_BLOCKDEV is set for the disk NODE: give the other one another name", {"NODE_BLOCKDEV": _RAW}),
+        ("copy_in_env_of_binary", "MODE is in the environment of the test already: give the copy another name", {"MODE": _RAW}),
+        ("copy_of_two_files", "VARS is //HERE:two_files, which has 2 files: name a target with one file or one directory", {"VARS": ":two_files"}),
+        ("copy_of_overlay", "VARS is " + _KNOWN + ", an image with a backing file, which a copy would not find: name it in disks", {"VARS": _KNOWN}),
+    ]:
+        refused(qcow2_test, name, "copies: " + message, copies = copies, disks = {"NODE": _BLANK}, test = _TOOL)
 
     refused(
         qcow2_test,

@@ -30,6 +30,12 @@ def _names_of_tests():
     ]:
         refused(qcow2_test, name, message, data = data, disks = disks, test = "//tests/rules/analysis:script")
 
+    for name, message, copies in [
+        ("vars.qcow2", "//HERE:vars makes \"HERE/vars.qcow2\", and so would this target", {"VARS": ":vars"}),
+        ("copies_of_two_configurations", "\"bazel-out/", {"DEBUG": ":debug_node", "NODE": ":node"}),
+    ]:
+        refused(qcow2_test, name, "copies: " + message, copies = copies, test = "//tests/rules/analysis:script")
+
 # buildifier: disable=unnamed-macro
 def names():
     """Declares the tests."""
