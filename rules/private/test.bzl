@@ -8,6 +8,9 @@ load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool", "target_tool")
 
 visibility("//rules/private")
 
+# The variable that the tool sets to its own path.
+_TOOL = "QCOW2_OVERLAY"
+
 def _environment(ctx):
     """Returns the environment of the test, set and inherited. A conflict is an error."""
     test = ctx.attr.test
@@ -25,6 +28,8 @@ def _environment(ctx):
             ))
         environment[name] = value
     inherited = given.inherited + ctx.attr.env_inherit
+    if _TOOL in environment or _TOOL in inherited:
+        attribute_error("env", "{} is the path of the tool, for every test: choose another name".format(_TOOL))
     for attribute, one, names in [
         ("disks", "disk", [disk + end for disk in ctx.attr.disks for end in ["", "_BLOCKDEV"]]),
         ("copies", "copy", ctx.attr.copies),

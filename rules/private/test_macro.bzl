@@ -34,7 +34,8 @@ def qcow2_test(name, test, disks = {}, copies = {}, keep_disks = "never", **kwar
     and `$NODE1_BLOCKDEV` is a complete value for QEMU's `-blockdev` with the node name
     `NODE1`. The disks are in `$TEST_TMPDIR`. Each has the size, options and base of its
     image. For a copy, `$NODE1_VARS` is the path of a file or directory with the same content,
-    which is in the same place. Build outputs are never opened for writing.
+    which is in the same place. Build outputs are never opened for writing. `$QCOW2_OVERLAY` is the
+    path of the tool, for [further disks](README.md#disks-that-a-test-makes).
 
     The test has the environment, runfiles and execution requirements of the executable, but
     not the `args` of its target: give them here.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 use std::process;
 
 use anyhow::{Context, Result};
@@ -30,6 +30,9 @@ pub struct Job {
     pub command: process::Command,
 }
 
+/// The variable for the path of this program.
+const TOOL: &str = "QCOW2_OVERLAY";
+
 const HELP: &str = "\
 The disks and copies are written to a new directory in $TEST_TMPDIR, which `bazel test` sets
 and cleans, or to a temporary directory that is removed afterwards. COMMAND gets the variables
@@ -38,6 +41,8 @@ and cleans, or to a temporary directory that is removed afterwards. COMMAND gets
                   driver of each image of the chain, absolute paths. All images but the
                   disk are read-only. The disk frees what a guest discards (not with
                   compat=0.10), and ignores flushes.
+  QCOW2_OVERLAY   the absolute path of this tool, for disks that COMMAND itself makes:
+                  \"$QCOW2_OVERLAY\" clone \"$NAME\" FILE
 They replace variables of the same names. Several disks can have the same OVERLAY. It is
 refused if its base has changed since it was written (see clone), if it is smaller than
 its base, or if its base does not have the recorded format.
@@ -168,6 +173,9 @@ pub fn start(mut job: Job) -> Result<()> {
         job.command.env(name, &to);
         copies.push(to);
     }
+    if let Some(tool) = own_path() {
+        job.command.env(TOOL, tool);
+    }
     let made = Made { disks, copies };
     let Some(mut waiter) = waiter else {
         if job.keep == Keep::Always {
@@ -188,6 +196,15 @@ pub fn start(mut job: Job) -> Result<()> {
     }
     drop(directory);
     end_like(status)
+}
+
+/// Returns the path of this program. The executable of a test is a link to it, beside which are the
+/// runfiles of the test: by that name, a subcommand would be taken for one that `bazel run` starts.
+fn own_path() -> Option<PathBuf> {
+    // Without /proc, Linux does not know it.
+    let by_name = |_| path::absolute(env::args_os().next().unwrap_or_default());
+    let path = env::current_exe().or_else(by_name).ok()?;
+    fs::canonicalize(path).ok()
 }
 
 /// Creates a directory that no other user can enter: disks can hold secrets.

@@ -19,6 +19,7 @@ a_test_with_disks_behaves_like_any_test() {
     # shellcheck disable=SC2086 # two options
     run_tests //disks:copies_alone_test $option || { cat "$work/log"; fail "copies alone, $option"; }
   done
+  must run //disks:copies_alone_test
   run_tests //disks/... //disks:private_test || { cat "$work/log"; fail "with an incompatible test"; }
   grep -qE '^//disks:incompatible_test +SKIPPED' "$work/log" || fail "not skipped"
 }

@@ -93,6 +93,28 @@ fn a_blank_disk_has_no_base() {
 }
 
 #[test]
+fn the_command_finds_the_tool() {
+    let dir = overlay();
+    // In the PATH and under another name, too.
+    dir.mkdir("bin");
+    std::os::unix::fs::symlink(tool(), dir.path("bin/tool")).expect("symlink");
+    let real = fs::canonicalize(tool()).expect("a path");
+    for name in ["tool", "bin/tool"] {
+        let arguments = shell("echo $QCOW2_OVERLAY");
+        let mut command = started_by(&dir, &["env", name], &arguments);
+        command.env("QCOW2_OVERLAY", "/another");
+        let path = std::env::var("PATH").expect("PATH");
+        command.env("PATH", format!("{}:{path}", dir.path("bin").display()));
+        assert_eq!(Run::of(&mut command).ok(), format!("{}\n", real.display()));
+    }
+    // A disk like a fresh one, and one that is backed by what has been written.
+    let script = "$QCOW2_OVERLAY clone $A again.qcow2 && cmp $A again.qcow2 && cp $A copy.qcow2";
+    Run::of(&mut in_bazel(&dir, &shell(script))).ok();
+    let images = chain(&dir.path("again.qcow2"), None).expect("a chain");
+    assert_eq!(images.len(), 2);
+}
+
+#[test]
 fn streams_arguments_directory_and_status_pass_through() {
     let dir = overlay();
     let script = "cat; echo \"$0 $1 $#\"; echo oops >&2; pwd; exit 42";

@@ -85,6 +85,10 @@ exec_works_on() {
     cp "$D" disk.qcow2
     qemu-io -c "write -q -P 7 64k 64k" -c "read -q -P 7 64k 64k" -c "read -q -P 0 2M 64k" "json:$D_BLOCKDEV"'
   cmp disk.qcow2 clone.qcow2
+  rm disk.qcow2
+  # shellcheck disable=SC2016
+  tool exec --disk D=overlay.qcow2 -- sh -ec '"$QCOW2_OVERLAY" clone "$D" disk.qcow2' >/dev/null
+  cmp disk.qcow2 clone.qcow2
   TEST_UNDECLARED_OUTPUTS_DIR=. fails 3 /disks \
     exec --keep on_failure --disk D=overlay.qcow2 -- sh -c 'exit 3'
   cmp disks/D.qcow2 clone.qcow2

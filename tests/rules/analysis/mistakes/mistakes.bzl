@@ -104,6 +104,7 @@ def _mistakes_in_environments():
         ("name_in_env", "disks: NODE_BLOCKDEV" + in_env, {"NODE": _BLANK}, {"NODE_BLOCKDEV": "mine"}),
         ("name_in_env_of_binary", "disks: MODE" + in_env, {"MODE": _BLANK}, {}),
         ("env_of_binary", "env: MODE is \"slow\", but " + _TOOL + " sets it to \"fast\": leave one of them out", {"NODE": _BLANK}, {"MODE": "slow"}),
+        ("tool_in_env", "env: QCOW2_OVERLAY is the path of the tool, for every test: choose another name", {"NODE": _BLANK}, {"QCOW2_OVERLAY": "mine"}),
         (
             "raw_disk",
             "disks: NODE is //tests/rules/analysis:plain, which is not a qcow2 image with a known backing chain: make a qcow2_overlay with backing = \"//tests/rules/analysis:plain\" and name that",

@@ -22,6 +22,18 @@ fresh_copies() {
   for path in "$VARS" "$STATE/v2/key.img" "$SOURCE/deep/key.img" "$STATE/v2/new"; do echo changed >"$path"; done
 }
 
+# Makes disks with the tool.
+further_disks() {
+  local case=$TEST_TMPDIR/case.qcow2 after=$TEST_TMPDIR/after.qcow2
+  [[ $QCOW2_OVERLAY == /* && ! -L $QCOW2_OVERLAY ]] || fail "$QCOW2_OVERLAY"
+  "$QCOW2_OVERLAY" clone --force "$DISK" "$case"
+  qemu-io -f qcow2 -c 'read -P 0 512k 64k' -c 'write -P 5 512k 64k' "$case" >&2
+  # A checkpoint.
+  "$QCOW2_OVERLAY" clone --force "$case" "$after"
+  qemu-io -f qcow2 -c 'read -P 5 512k 64k' -c 'write -P 6 512k 64k' "$after" >&2
+  qemu-io -r -f qcow2 -c 'read -P 5 512k 64k' "$case" >&2
+}
+
 case $1 in
   # The environment is that of any test.
   check)
@@ -38,11 +50,16 @@ case $1 in
     [[ $DISK != "$OTHER" ]]
     fresh_copies
     ;;
-  copies) fresh_copies ;;
+  copies)
+    fresh_copies
+    # By `bazel run`, too, the tool runs where the test is.
+    "$QCOW2_OVERLAY" info disks/vars.img | grep -q '^image: disks/vars.img$'
+    ;;
   # The disk is fresh, and only this run writes to it.
   private)
     # Tests elsewhere have none.
     [[ -z ${VARS:-} ]] || fresh_copies
+    further_disks
     pattern=$((RANDOM % 250 + 1))
     guest 'read -P 0 512k 64k'
     guest "write -P $pattern 512k 64k"
@@ -61,6 +78,7 @@ case $1 in
     ;;
   # Whatever a test can do to its disks.
   touch)
+    further_disks
     for DISK in "$DISK" "$OTHER"; do
       guest 'write -P 9 0 4k'
       : >"$DISK"
