@@ -19,6 +19,7 @@ use clap::Command;
 
 use crate::cli::bazel::environment;
 use crate::cli::bazel::test_runner;
+use crate::cli::commands::blockdev;
 use crate::cli::commands::clone;
 use crate::cli::commands::convert;
 use crate::cli::commands::create;
@@ -40,6 +41,7 @@ fn command() -> Command {
         .subcommand(clone::command())
         .subcommand(exec::command())
         .subcommand(provision::command())
+        .subcommand(blockdev::command())
         .subcommand(info::command())
 }
 
@@ -60,6 +62,7 @@ pub fn run() -> Result<()> {
         Some(("clone", matches)) => clone::run(matches),
         Some(("exec", matches)) => exec::run(matches),
         Some(("provision", matches)) => provision::run(matches),
+        Some(("blockdev", matches)) => blockdev::run(matches),
         Some(("info", matches)) => info::run(matches),
         _ => unreachable!("clap requires one of the subcommands above"),
     }
@@ -71,7 +74,7 @@ fn explain(error: &clap::Error) -> Result<()> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => print(&text),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(usage(
-            "give a subcommand: create, convert, clone, exec, provision or info; --help explains them",
+            "give a subcommand: create, convert, clone, exec, provision, blockdev or info; --help explains them",
         )),
         _ => {
             let lines = text

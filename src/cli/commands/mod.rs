@@ -1,5 +1,6 @@
 //! The subcommands.
 
+pub mod blockdev;
 pub mod clone;
 pub mod convert;
 pub mod create;

@@ -7,7 +7,7 @@ use qcow2_overlay::{Error, Existing, FreshDisk, ImageInfo};
 use tempfile::TempDir;
 
 use crate::cli::advice::{About, Role};
-use crate::cli::disks::blockdev::blockdev;
+use crate::cli::disks::block_node::blockdev;
 use crate::cli::disks::names::Named;
 use crate::cli::messages::cannot_write;
 

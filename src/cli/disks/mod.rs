@@ -1,6 +1,6 @@
 //! Fresh disks and copies for a command.
 
-pub mod blockdev;
+pub mod block_node;
 pub mod copies;
 pub mod fresh_disks;
 pub mod names;

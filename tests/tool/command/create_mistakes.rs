@@ -199,6 +199,6 @@ fn refuses_unknown_and_missing_arguments() {
     );
     let dir = Dir::new();
     let subcommands =
-        "give a subcommand: create, convert, clone, exec, provision or info; --help explains them";
+        "give a subcommand: create, convert, clone, exec, provision, blockdev or info; --help explains them";
     dir.tool("").fails(2, subcommands);
 }

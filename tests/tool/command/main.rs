@@ -1,6 +1,7 @@
 //! Tests of the tool and the library that need no QEMU.
 
 mod base_mistakes;
+mod blockdev;
 mod changed_source;
 mod clone;
 mod common;

@@ -53,6 +53,40 @@ fn qemu_reads_the_whole_chain_through_the_json() {
 }
 
 #[test]
+fn qemu_opens_what_the_tool_prints_for_any_image() {
+    let dir = chain_of_three();
+    dir.tool("clone v2.qcow2 disk.qcow2").ok();
+    let hashes = || ["with, comma/node.img", "v1.qcow2", "v2.qcow2"].map(|f| sha256(&dir.read(f)));
+    let before = hashes();
+    let run = |script: &str| {
+        let functions = "io() { qemu-io $3 -c \"$1\" \"json:$($TOOL blockdev $2)\"; }\nTOOL=$0\n";
+        dir.shell(&format!("set -e\n{functions}{script}"))
+    };
+    run("io 'write -P 4 3M 64k' disk.qcow2
+        io 'read -P 1 0 1M' '--read-only disk.qcow2' -r
+        io 'read -P 2 1M 1M' '--read-only disk.qcow2' -r
+        io 'read -P 3 2M 1M' '--read-only v2.qcow2' -r
+        io 'read -P 4 3M 64k' '--read-only disk.qcow2' -r
+        cp 'with, comma/node.img' raw.img
+        io 'write -P 5 0 64k' raw.img
+        qemu-io -r -f raw -c 'read -P 5 0 64k' raw.img")
+    .ok();
+    assert!(hashes() == before);
+    let refused = run("io 'write -P 4 0 64k' '--read-only disk.qcow2'");
+    assert!(refused.stderr.ends_with("Block node is read-only\n"));
+    // As the value of --blockdev, with the longest name of letters that QEMU takes.
+    let name = format!("a-._{}", "b".repeat(27));
+    let script = format!(
+        "qemu-storage-daemon --blockdev \"$($TOOL blockdev --node-name {name} disk.qcow2)\" \
+         --nbd-server addr.type=unix,addr.path=nbd --export type=nbd,id=e,node-name={name} \
+         --daemonize --pidfile pid
+         qemu-io -r -f raw -c 'read -P 4 3M 64k' 'nbd+unix:///{name}?socket=nbd'
+         kill $(cat pid)"
+    );
+    run(&script).ok();
+}
+
+#[test]
 fn qemu_follows_no_name_in_an_image() {
     let dir = chain_of_three();
     // When QEMU opens the disk, the name in it leads nowhere.

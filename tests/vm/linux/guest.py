@@ -55,6 +55,15 @@ def disk(name):
     return json.loads(os.environ[name + "_BLOCKDEV"])
 
 
+def clone(name, case):
+    """A disk like `disk(name)`, for one case of a test."""
+    path = f"{os.environ['TEST_TMPDIR']}/{case}.qcow2"
+    tool = os.environ["QCOW2_OVERLAY"]
+    subprocess.run([tool, "clone", os.environ[name], path], check=True)
+    command = [tool, "blockdev", "--node-name", case, path]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
 class GuestError(Exception):
     """A node failed to do what it was told. The message ends with its last console output."""
 

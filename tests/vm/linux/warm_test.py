@@ -8,24 +8,24 @@ import unittest
 from contextlib import ExitStack
 from pathlib import Path
 
-from guest import GuestError, Node, disk
+from guest import GuestError, Node, clone, disk
 from warm_node import WarmNode
 
 KERNEL, STATE, ABOUT = (os.environ[name] for name in ("KERNEL", "STATE", "ABOUT"))
 
 
-def warm_node(number):
-    return WarmNode(f"warm{number}", KERNEL, [disk(f"WARM{number}")], STATE, ABOUT)
+def warm_node(name):
+    return WarmNode(name, KERNEL, [clone("WARM", name)], STATE, ABOUT)
 
 
-def cold_node(number):
-    return Node(f"cold{number}", KERNEL, [disk(f"COLD{number}")])
+def cold_node(name):
+    return Node(name, KERNEL, [clone("COLD", name)])
 
 
 class WarmTest(unittest.TestCase):
     def test_resumes(self):
         """Files, memory and processes are still there; the node works and powers off."""
-        with warm_node(4) as node:
+        with warm_node("resumed") as node:
             node.wait_ready()
             self.assertEqual(node.output("cat /root/saved"), "before\n")
             node.output("kill -0 $(cat /run/service.pid)")
@@ -38,12 +38,13 @@ class WarmTest(unittest.TestCase):
 
     def test_loses_power(self):
         """What was synced is still there when the node boots again from the disk."""
-        with warm_node(5) as node:
+        lost = clone("WARM", "lost")
+        with WarmNode("lost", KERNEL, [lost], STATE, ABOUT) as node:
             node.wait_ready()
             node.output("echo after > /root/written && sync")
             node.output("(while :; do date; done) > /root/log &")
             node.kill()
-        with Node("cold", KERNEL, [disk("WARM5")]) as node:
+        with Node("cold", KERNEL, [lost]) as node:
             node.wait_ready()
             self.assertEqual(node.output("cat /root/saved /root/written"), "before\nafter\n")
             self.assertEqual(node.run("test -e /run/service.pid"), (1, ""))
@@ -57,7 +58,7 @@ class WarmTest(unittest.TestCase):
         for start in (cold_node, warm_node):
             with ExitStack() as stack:
                 begin = time.monotonic()
-                nodes = [stack.enter_context(start(number)) for number in (1, 2, 3)]
+                nodes = [stack.enter_context(start(f"{start.__name__}{number}")) for number in (1, 2, 3)]
                 for node in nodes:
                     node.wait_ready()
                 seconds[start] = time.monotonic() - begin
@@ -77,18 +78,18 @@ class WarmTest(unittest.TestCase):
                 json.dump(saved | {name: "another"}, about)
                 about.flush()
                 with self.assertRaises(GuestError) as caught:
-                    WarmNode("other", KERNEL, [disk("WARM6")], STATE, about.name)
+                    WarmNode("other", KERNEL, [disk("WARM")], STATE, about.name)
                 here = f"the state was saved with {name} 'another', and here it is {value!r}"
                 self.assertEqual(str(caught.exception), f"{about.name}: {here}")
         self.assertEqual(list(saved), ["version", "accel", "machine", "cpu", "m", "device"])
         with self.assertRaisesRegex(GuestError, "saved with device .*disk1'], and here it is .*disk2'"):
-            WarmNode("two disks", KERNEL, [disk("WARM6"), {}], STATE, ABOUT)
+            WarmNode("two disks", KERNEL, [disk("WARM"), {}], STATE, ABOUT)
 
     def test_damaged(self):
         with tempfile.NamedTemporaryFile() as state:
             state.write(Path(STATE).read_bytes()[: 1 << 20])
             state.flush()
-            with WarmNode("damaged", KERNEL, [disk("WARM6")], state.name, ABOUT) as node:
+            with WarmNode("damaged", KERNEL, [disk("WARM")], state.name, ABOUT) as node:
                 with self.assertRaisesRegex(GuestError, "(?s)damaged: QEMU has ended; its console: .*migration"):
                     node.wait_ready()
 

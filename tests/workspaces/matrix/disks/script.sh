@@ -49,6 +49,14 @@ case $1 in
     done
     [[ $DISK != "$OTHER" ]]
     fresh_copies
+    # Images in data are only for reading: for root, for a source file and on a worker, too.
+    for disk in source.img image.img; do
+      if "$QCOW2_OVERLAY" blockdev "$disk"; then fail "$disk can be written to"; fi
+      qemu-io -r -c 'read 0 512' "json:$("$QCOW2_OVERLAY" blockdev --read-only "$disk")"
+    done
+    qemu-img compare -F raw "$DISK" image.img
+    # The tool has replaced itself by the test, which is a child of Bazel's script.
+    [[ $(ps -o comm= "$PPID" 2>/dev/null || cat "/proc/$PPID/comm") != *as_any_test* ]] || fail "the parent process is the tool"
     ;;
   copies)
     fresh_copies

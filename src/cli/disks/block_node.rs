@@ -1,4 +1,4 @@
-//! A disk and its backing chain as a value for QEMU's `-blockdev`.
+//! An image and its backing chain as a value for QEMU's `-blockdev`.
 
 use std::path::Path;
 
@@ -6,30 +6,53 @@ use anyhow::{bail, Context, Result};
 use qcow2_overlay::{Format, Header, ImageInfo, Version};
 use serde_json::{json, Value};
 
-/// Returns the value for the writable disk at `path`, which is backed by `backing_chain`, the nearest
-/// first. It gives every driver and every file, so QEMU probes no format and follows no name
-/// stored in an image.
+/// Returns the value for the writable qcow2 disk at `path`, which is backed by `backing_chain`, the
+/// nearest first. It gives every driver and every file, so QEMU probes no format and follows no
+/// name stored in an image.
 pub fn blockdev(
     name: &str,
     path: &Path,
     version: Version,
     backing_chain: &[ImageInfo],
 ) -> Result<Value> {
-    // Without "backing" QEMU would follow the stored name; null means none.
-    let mut backing = Value::Null;
-    for image in backing_chain.iter().rev() {
-        backing = read_only(image, backing)?;
-    }
     let mut node = json!({
         "driver": "qcow2",
-        "node-name": name,
         "file": {"driver": "file", "filename": utf8(path)?},
-        "backing": backing,
-        // No test outlives a crash of the host. What a guest has flushed still survives
-        // a QEMU that is killed. The file node inherits this (`block.c`,
-        // `bdrv_inherited_options`).
-        "cache": {"no-flush": true},
+        // Without "backing" QEMU would follow the stored name; null means none.
+        "backing": read_only(backing_chain)?,
     });
+    make_writable(&mut node, Some(version));
+    node["node-name"] = name.into();
+    Ok(node)
+}
+
+/// Returns the value for the first of `images`, which is backed by the others.
+pub fn blockdev_of(name: &str, images: &[ImageInfo], is_read_only: bool) -> Result<Value> {
+    let mut node = read_only(images)?;
+    if !is_read_only {
+        let header = images.first().and_then(|image| image.header.as_ref());
+        make_writable(&mut node, header.map(|header| header.version));
+    }
+    node["node-name"] = name.into();
+    Ok(node)
+}
+
+/// Returns the node of a chain, the topmost image first; null if it is empty.
+fn read_only(images: &[ImageInfo]) -> Result<Value> {
+    let on = |backing, image| read_only_image(image, backing);
+    images.iter().rev().try_fold(Value::Null, on)
+}
+
+/// Lets a node be written to, and gives it the settings of a disk that a test throws away. `version` is
+/// that of a qcow2 image.
+fn make_writable(node: &mut Value, version: Option<Version>) {
+    let remove = |node: &mut Value| node.as_object_mut().map(|node| node.remove("read-only"));
+    remove(node);
+    remove(&mut node["file"]);
+    // No test outlives a crash of the host. What a guest has flushed still survives
+    // a QEMU that is killed. The file node inherits this (`block.c`,
+    // `bdrv_inherited_options`).
+    node["cache"] = json!({"no-flush": true});
     // Version 2 cannot mark a cluster as reading as zeros. Where a guest discards, QEMU before
     // 5.1 exposes the base, and newer versions ignore the discard (`block/qcow2.c`,
     // `qcow2_co_pdiscard`).
@@ -38,13 +61,12 @@ pub fn blockdev(
     // writes, and before 10.0.11 and 11.0.2 a zero write can be lost if another write to the
     // same cluster is in flight (mended by QEMU's b8bfb1478d61). Discards are safe: QEMU leaves
     // out clusters that one covers in part, and a guest does not discard what it is writing.
-    if version == Version::V3 {
+    if version != Some(Version::V2) {
         node["discard"] = "unmap".into();
     }
-    Ok(node)
 }
 
-fn read_only(image: &ImageInfo, backing: Value) -> Result<Value> {
+fn read_only_image(image: &ImageInfo, backing: Value) -> Result<Value> {
     let path = &image.path;
     let driver = image.protocol_driver();
     let mut node = json!({
