@@ -1,4 +1,7 @@
-"""Finds QEMU, strace and the parts of a Linux guest on this machine. Tests that need more than it has are skipped visibly."""
+"""Finds QEMU, strace and the parts of a Linux guest on this machine. Tests that need more than it has are skipped visibly.
+
+The version of QEMU is in `@host_qemu`, see rules/host_program.bzl.
+"""
 
 _TOOLS = {
     "LINUX_GUEST": ["mke2fs", "python3", "qemu-img", "qemu-system-x86_64", "setpriv", "sfdisk"],
@@ -33,16 +36,6 @@ def _find_program(repository_ctx, name):
             return program
     return None
 
-def _qemu_version(repository_ctx):
-    """Returns the output of `qemu-system-x86_64 --version`; empty without QEMU."""
-    qemu = _find_program(repository_ctx, "qemu-system-x86_64")
-    if not qemu:
-        return ""
-
-    # So that Bazel asks again after an upgrade.
-    repository_ctx.watch(qemu)
-    return repository_ctx.execute([qemu, "--version"]).stdout
-
 def _can_read_tar(repository_ctx):
     """Returns whether mke2fs can read archives: it loads this library when it opens one."""
     program = "import ctypes; ctypes.CDLL('libarchive.so.13')"
@@ -58,11 +51,8 @@ def _host_tools_impl(repository_ctx):
         lines.append("{} = {}".format(name, [] if found else ["@platforms//:incompatible"]))
     if kernel:
         repository_ctx.symlink(kernel, "vmlinuz")
-    repository_ctx.file("qemu_version", _qemu_version(repository_ctx))
     repository_ctx.file("BUILD.bazel", """\
 package(default_visibility = ["//visibility:public"])
-
-exports_files(["qemu_version"])
 
 filegroup(
     name = "kernel",

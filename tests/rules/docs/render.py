@@ -1,6 +1,7 @@
 """Prints the Markdown page of a .bzl file from the text output of starlark_doc_extract.
 
-The second file has the rules behind macros of the same names: a macro passes **kwargs to it.
+The second file has the rules behind macros of the same names: a macro passes **kwargs to it. The
+others have repository rules.
 
 That output is a stardoc_output.ModuleInfo. Fields that only newer versions of Bazel write
 are not used, so that the page is the same with all versions.
@@ -92,7 +93,13 @@ def provider(info):
 KINDS = ["rule_info", "func_info", "provider_info"]
 
 
-def page(module, rules):
+def repository_rule(info):
+    # With use_repo_rule, nobody sets the other attribute that Bazel adds.
+    info["attribute"] = [each for each in info["attribute"] if text(each, "name") != "repo_mapping"]
+    return rule(info)
+
+
+def page(module, rules, *repositories):
     others = set(module) - set(KINDS) - {"file", "module_docstring"}
     if others:
         sys.exit(f"render.py: cannot render {', '.join(sorted(others))}, only {', '.join(KINDS)}")
@@ -100,6 +107,9 @@ def page(module, rules):
     sections = [rule(info) for info in module["rule_info"]]
     sections += [function(info, attributes) for info in module["func_info"]]
     sections += [provider(info) for info in module["provider_info"]]
+    for each in repositories:
+        sections += [repository_rule(info) for info in each["repository_rule_info"]]
+    others = ", ".join(f"`{text(each, 'file')}`" for each in repositories)
     contents = []
     for heading, _, doc, _ in sections:
         name, summary = heading.removeprefix("## "), " ".join(doc.split("\n\n")[0].split())
@@ -109,7 +119,8 @@ def page(module, rules):
             "<!-- Generated from the .bzl files. After a change: ./bazelw run //tests/rules/docs:update -->",
             "# Reference",
             text(module, "module_docstring"),
-            f"All of this is loaded from `{text(module, 'file')}`. The [guide](README.md) explains its use.",
+            f"All of this is loaded from `{text(module, 'file')}`, or in `MODULE.bazel` from {others}. "
+            "The [guide](README.md) explains its use.",
             "\n".join(contents),
             *sum(sections, []),
         ]
