@@ -10,16 +10,15 @@ guest() { qemu-io -f qcow2 -c "$1" "$DISK" >&2; }
 # Checks that the copies are fresh, private and writable, and writes to them.
 fresh_copies() {
   local path
-  for path in "$VARS" "$STATE" "$SOURCE"; do
+  for path in "$VARS" "$STATE"; do
     [[ $path == "$TEST_TMPDIR"/* || $path == "$TEST_UNDECLARED_OUTPUTS_DIR"/* ]] || fail "$path"
     [[ -w $path && ! -L $path ]] || fail "$(stat "$path")"
   done
   [[ $(<"$VARS") == vars && $(<"$STATE/v2/key.img") == secret && $(<"$STATE/current") == secret ]] ||
     fail "not fresh: $(head "$VARS" "$STATE"/{v2/key.img,current})"
-  [[ $(<"$SOURCE/deep/key.img") == source ]] || fail "not fresh: $(<"$SOURCE/deep/key.img")"
-  path=$(find "$VARS" "$STATE" "$SOURCE" -lname '/*' -o -type f -links +1)
+  path=$(find "$VARS" "$STATE" -lname '/*' -o -type f -links +1)
   [[ -z $path ]] || fail "leads out of the copies: $path"
-  for path in "$VARS" "$STATE/v2/key.img" "$SOURCE/deep/key.img" "$STATE/v2/new"; do echo changed >"$path"; done
+  for path in "$VARS" "$STATE/v2/key.img" "$STATE/v2/new"; do echo changed >"$path"; done
 }
 
 # Makes disks with the tool.
@@ -60,8 +59,8 @@ case $1 in
     ;;
   copies)
     fresh_copies
-    # By `bazel run`, too, the tool runs where the test is.
-    "$QCOW2_OVERLAY" info disks/vars.img | grep -q '^image: disks/vars.img$'
+    # By `bazel run`, too, the tool runs where the test is. A manifest leads to another place.
+    [[ ! -e disks/vars.img ]] || "$QCOW2_OVERLAY" info disks/vars.img | grep -q '^image: disks/vars.img$'
     ;;
   # The disk is fresh, and only this run writes to it.
   private)
@@ -92,6 +91,6 @@ case $1 in
       : >"$DISK"
     done
     fresh_copies
-    rm -r "$VARS" "$STATE" "$SOURCE"
+    rm -r "$VARS" "$STATE"
     ;;
 esac
