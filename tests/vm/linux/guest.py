@@ -64,14 +64,20 @@ def clone(name, case):
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
+def blockdevs(disks):
+    """QEMU's options for these disks, with the node names disk1, disk2 and so on."""
+    values = [json.dumps(value | {"node-name": f"disk{number}"}) for number, value in enumerate(disks, start=1)]
+    return [argument for value in values for argument in ("-blockdev", value)]
+
+
 class GuestError(Exception):
     """A node failed to do what it was told. The message ends with its last console output."""
 
 
-class Node:
-    """A virtual machine. It starts at once, and ends with its `with` block."""
+class Guest:
+    """A virtual machine with init.sh. It starts at once, and ends with its `with` block."""
 
-    def __init__(self, name, kernel, disks, *qemu_arguments):
+    def __init__(self, name, *qemu_arguments, pass_fds=()):
         self.name = name
         self._console = b""  # all output of the console
         self._read = 0  # how much of it has been returned
@@ -82,22 +88,16 @@ class Node:
         self._monitor.flush()
         # setpriv: QEMU must not outlive the test, however that ends.
         command = ["setpriv", "--pdeathsig", "KILL", QEMU]
-        command += ["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"]
+        command += ["-nodefaults", "-display", "none", "-no-reboot"]
         command += ["-chardev", f"socket,id=monitor,fd={of_qemu.fileno()}"]
         command += ["-mon", "chardev=monitor,mode=control"]
-        command += ["-serial", "stdio", "-kernel", kernel]
-        command += ["-append", f"{KERNEL_ARGUMENTS} disks={len(disks)}"]
-        for number, value in enumerate(disks, start=1):
-            command += ["-blockdev", json.dumps(value | {"node-name": f"disk{number}"})]
-        for option, values in machine(disks).items():
-            for value in [values] if isinstance(values, str) else values:
-                command += [f"-{option}", value]
+        command += ["-serial", "stdio"]
         self._qemu = subprocess.Popen(
             [*command, *qemu_arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            pass_fds=[of_qemu.fileno()],
+            pass_fds=[of_qemu.fileno(), *pass_fds],
         )
         self.pid = self._qemu.pid
         of_qemu.close()
@@ -188,3 +188,16 @@ class Node:
     def _error(self, problem):
         output = self._console[-4000:].decode(errors="replace")
         return GuestError(f"{self.name}: {problem}; its console: {output}")
+
+
+class Node(Guest):
+    """A guest with the hardware of `machine`. QEMU loads its kernel."""
+
+    def __init__(self, name, kernel, disks, *qemu_arguments):
+        arguments = ["-nic", "none", "-kernel", kernel]
+        arguments += ["-append", f"{KERNEL_ARGUMENTS} disks={len(disks)}"]
+        arguments += blockdevs(disks)
+        for option, values in machine(disks).items():
+            for value in [values] if isinstance(values, str) else values:
+                arguments += [f"-{option}", value]
+        super().__init__(name, *arguments, *qemu_arguments)

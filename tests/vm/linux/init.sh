@@ -13,12 +13,15 @@ mount -o remount,rw /
 
 # The kernel numbers disks in the order in which it finds them. /dev/disk1, /dev/disk2 and so
 # on are links by serial number. $disks, from the kernel's command line, is their number.
-until found=(/sys/block/nvme*) && ((${#found[@]} == ${disks:?})); do sleep 0.1; done
-for device in /sys/block/nvme*; do
-  read -r disk <"$device/device/serial"
+until found=(/sys/block/{nvme,vd}*) && ((${#found[@]} == ${disks:?})); do sleep 0.1; done
+for device in "${found[@]}"; do
+  serials=("$device"/serial* "$device"/device/serial*)
+  read -r disk <"${serials[0]}"
   ln -s "${device##*/}" "/dev/$disk"
-  for partition in "$device"/nvme*p*; do
-    ln -s "${partition##*/}" "/dev/$disk${partition#"$device/${device##*/}"}"
+  # nvme0n1p2 and vda2 are both p2.
+  for partition in "$device/${device##*/}"*; do
+    number=${partition#"$device/${device##*/}"}
+    ln -s "${partition##*/}" "/dev/${disk}p${number#p}"
   done
 done
 

@@ -1,12 +1,13 @@
-"""Writes the disk of a node: a GPT with one ext4 partition, which holds parts of
-this machine's own /usr and the given files.
+"""Writes the disk of a node: a GPT with an ext4 partition, which holds parts of this machine's own
+/usr and the given files. With ESP, the content of an EFI system partition, that is before it.
 
-    node_image.py IMAGE SIZE PATH_IN_THE_NODE=FILE...
+    node_image.py [--esp=ESP] IMAGE SIZE PATH_IN_THE_NODE=FILE...
 
 It does not need root. The same files give the same bytes: owners, dates and identifiers are
 fixed, and the files are sorted by name.
 """
 
+import argparse
 import glob
 import os
 import shutil
@@ -39,26 +40,41 @@ EMPTY = ["data", "dev", "proc", "root", "run", "sys", "tmp"]
 LINKS = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/sbin"}
 
 DATE = 1577836800  # 2020-01-01, an arbitrary date
-DISK_ID, PARTITION_ID, FILESYSTEM_ID, HASH_SEED = (f"6f0a1a52-0d5e-4d4c-9b0b-5a7f7a1d000{n}" for n in range(4))
+IDS = (f"6f0a1a52-0d5e-4d4c-9b0b-5a7f7a1d000{n}" for n in range(5))
+DISK_ID, PARTITION_ID, FILESYSTEM_ID, HASH_SEED, ESP_ID = IDS
 MIB = 1 << 20
 
 
-def main(image, size, *files):
+def main(arguments):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--esp")
+    parser.add_argument("image")
+    parser.add_argument("size", type=int)
+    parser.add_argument("files", nargs="*")
+    given = parser.parse_args(arguments)
+    write(given.image, given.size, given.files, given.esp)
+
+
+def write(image, size, files, esp):
     # Bazel's PATH lacks the directory of sfdisk and mke2fs.
     os.environ["PATH"] += ":/usr/sbin"
     with open(image, "wb") as disk:
-        disk.truncate(int(size))
-    # The partition leaves room for the table: 1 MiB here, and its copy at the end.
-    sectors = (int(size) - 2 * MIB) // 512
-    table = f"""
-        label: gpt
-        label-id: {DISK_ID}
-        start=2048, size={sectors}, type=linux, name=root, uuid={PARTITION_ID}
-    """
+        disk.truncate(size)
+    # The partitions leave room for the table: 1 MiB here, and its copy at the end.
+    start = MIB
+    table = f"label: gpt\nlabel-id: {DISK_ID}\n"
+    if esp:
+        start += os.path.getsize(esp)
+        table += f"start={MIB // 512}, size={(start - MIB) // 512}, type=uefi, uuid={ESP_ID}\n"
+        with open(image, "r+b") as disk, open(esp, "rb") as source:
+            disk.seek(MIB)
+            shutil.copyfileobj(source, disk)
+    sectors = (size - MIB - start) // 512
+    table += f"start={start // 512}, size={sectors}, type=linux, name=root, uuid={PARTITION_ID}\n"
     subprocess.run(["sfdisk", "--quiet", image], input=table, text=True, check=True)
     mke2fs = subprocess.Popen(
         ["mke2fs", "-q", "-F", "-t", "ext4", "-U", FILESYSTEM_ID]
-        + ["-E", f"offset={MIB},hash_seed={HASH_SEED},root_owner=0:0", "-d", "-"]
+        + ["-E", f"offset={start},hash_seed={HASH_SEED},root_owner=0:0", "-d", "-"]
         + [image, f"{sectors // 2}k"],
         stdin=subprocess.PIPE,
         env=os.environ | {"SOURCE_DATE_EPOCH": str(DATE)},
@@ -144,4 +160,4 @@ def add(tar, name, source):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])
