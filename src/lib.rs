@@ -48,6 +48,7 @@ mod make;
 pub use copy::output::Output;
 pub use copy::sparse::copy_sparse;
 pub use format::bitmaps::bitmap::Bitmap;
+pub use format::compression::compression_type::CompressionType;
 pub use format::error::{Error, Result};
 pub use format::format_error::FormatError;
 pub use format::header::extension::Extension;

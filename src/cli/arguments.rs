@@ -19,6 +19,7 @@ Options for -o, separated by commas (double a comma in a value):
   refcount_bits=N        1, 2, 4, 8, 16, 32 or 64 [default: 16]
   lazy_refcounts=on|off  postpone refcount updates; needs compat=1.1 [default: off]
   extended_l2=on|off     subclusters; needs cluster_size of at least 16K [default: off]
+  compression_type=TYPE  zlib, or zstd, which needs compat=1.1 [default: zlib]
   backing_file=NAME      the same as -b, or -B of convert
   backing_fmt=FORMAT     the same as -F
   size=SIZE              size of the disk
@@ -45,6 +46,11 @@ pub fn quiet() -> Arg {
 pub fn format(name: &'static str, help: &'static str) -> Arg {
     let format = Arg::new(name).value_name("FORMAT");
     format.value_parser(["raw", "qcow2"]).help(help)
+}
+
+pub fn compress() -> Arg {
+    let help = "Compress the clusters that get smaller by it";
+    flag("compress", help).short('c')
 }
 
 /// Returns the arguments for the backing file and its format: `-b` and `-F`, or `-B` as QEMU 11.1

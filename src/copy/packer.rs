@@ -14,8 +14,10 @@ use crate::format::tables::refcounts::Refcounts;
 /// need not be known until the end.
 ///
 /// The file consists of the header cluster; each L2 table and the data clusters that it
-/// maps; the L1 table; the refcount blocks; and the refcount table. Every cluster has a
-/// refcount of one.
+/// maps; the L1 table; the refcount blocks; and the refcount table. Compressed data is packed
+/// without gaps, across the boundaries of clusters too, as far as no other cluster is in the
+/// way. A cluster of the file is shared by all compressed clusters that have data in it, and
+/// its refcount is their number. Every other cluster has a refcount of one.
 pub(crate) struct Packer {
     options: Options,
     mapping: Mapping,
@@ -27,6 +29,10 @@ pub(crate) struct Packer {
     l1: Vec<u64>,
     /// The last L2 table, which is not complete.
     table: Option<L2Table>,
+    /// Where compressed data ends, in bytes; 0 if there is none yet.
+    compressed_end: u64,
+    /// The refcount of each cluster placed so far; empty if nothing can be compressed.
+    refcounts: Vec<u32>,
 }
 
 /// An L2 table, which can be written when the next one begins.
@@ -45,6 +51,14 @@ pub(crate) struct SubclusterBitmap {
     pub zeros: u32,
 }
 
+/// What to record of a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NewCluster {
+    pub subclusters: SubclusterBitmap,
+    /// Length of its compressed data, which is less than a cluster. It holds all subclusters.
+    pub compressed: Option<usize>,
+}
+
 /// The tables to write after the data.
 pub(crate) struct Tables {
     pub header: Header,
@@ -56,11 +70,12 @@ pub(crate) struct Tables {
 
 impl Packer {
     /// Starts an image with `options`, but for its size, which [`finish`](Self::finish) sets.
+    /// Only if it `is_compressed`, clusters can be.
     ///
     /// # Errors
     ///
     /// Those of [`Layout::new`](crate::Layout::new).
-    pub fn new(options: &Options) -> Result<Self, FormatError> {
+    pub fn new(options: &Options, is_compressed: bool) -> Result<Self, FormatError> {
         let header = new_header(options)?;
         Ok(Packer {
             options: options.clone(),
@@ -70,6 +85,8 @@ impl Packer {
             clusters: 1,
             l1: vec![0; header.l1_entries as usize],
             table: None,
+            compressed_end: 0,
+            refcounts: if is_compressed { vec![1] } else { Vec::new() },
         })
     }
 
@@ -80,11 +97,8 @@ impl Packer {
     /// Records the cluster at `offset` of the disk, which must be after all earlier ones.
     /// Returns where its data goes, if it has any, and the L2 table that is now complete, if
     /// there is one.
-    pub fn put(
-        &mut self,
-        offset: u64,
-        subclusters: SubclusterBitmap,
-    ) -> (Option<u64>, Option<L2Table>) {
+    pub fn put(&mut self, offset: u64, cluster: NewCluster) -> (Option<u64>, Option<L2Table>) {
+        let subclusters = cluster.subclusters;
         if subclusters == SubclusterBitmap::default() {
             return (None, None);
         }
@@ -96,22 +110,20 @@ impl Packer {
                 self.table.replace(new)
             }
         };
-        // Version 2 has no zero flag: zeros need a cluster there.
-        let is_data = subclusters.data != 0 || self.version == Version::V2;
-        let host = is_data.then(|| self.place());
+        let (host, value, bitmap) = match cluster.compressed {
+            Some(length) => {
+                let host = self.place_compressed(length as u64);
+                let value = self.mapping.compressed_entry(host, length as u64);
+                (Some(host), value, 0)
+            }
+            None => self.place_plain(subclusters),
+        };
         let entry_size = self.mapping.entry_size() as usize;
         let number = offset % self.bytes_per_l2 / self.mapping.cluster_size();
         let table = self.table.as_mut().expect("a table was begun above");
         let entry = &mut table.bytes[number as usize * entry_size..][..entry_size];
-        let is_extended = entry_size == 16;
-        let value = match host {
-            Some(host) => entry_at(host),
-            None if is_extended => 0,
-            None => ZERO_ENTRY,
-        };
         BE::write_u64(entry, value);
-        if is_extended {
-            let bitmap = u64::from(subclusters.zeros) << 32 | u64::from(subclusters.data);
+        if entry_size == 16 {
             BE::write_u64(&mut entry[8..], bitmap);
         }
         (host, complete)
@@ -138,7 +150,7 @@ impl Packer {
             header,
             last: self.table,
             l1: self.l1,
-            refcounts,
+            refcounts: refcounts.with_first(self.refcounts),
             refcount_blocks_offset: others * cluster_size,
         })
     }
@@ -158,10 +170,55 @@ impl Packer {
         }
     }
 
+    /// Allocates what a cluster that is not compressed needs. Returns where its data goes, if it
+    /// has any, its standard L2 entry, and the bitmap of an extended one.
+    fn place_plain(&mut self, subclusters: SubclusterBitmap) -> (Option<u64>, u64, u64) {
+        // Version 2 has no zero flag: zeros need a cluster there.
+        let is_data = subclusters.data != 0 || self.version == Version::V2;
+        let host = is_data.then(|| self.place());
+        let value = match host {
+            Some(host) => entry_at(host),
+            None if self.mapping.subclusters() > 1 => 0,
+            None => ZERO_ENTRY,
+        };
+        let bitmap = u64::from(subclusters.zeros) << 32 | u64::from(subclusters.data);
+        (host, value, bitmap)
+    }
+
     /// Allocates a cluster, and returns its offset in the file.
     fn place(&mut self) -> u64 {
         let offset = self.clusters * self.mapping.cluster_size();
         self.clusters += 1;
+        if !self.refcounts.is_empty() {
+            self.refcounts.push(1);
+        }
         offset
+    }
+
+    /// Allocates `length` bytes for compressed data, less than a cluster, and returns their
+    /// offset in the file. As in QEMU (`block/qcow2-refcount.c`, `qcow2_alloc_bytes`), they follow
+    /// the compressed data before them, unless another cluster is in the way or the refcount of
+    /// the cluster that they would share has its largest value.
+    fn place_compressed(&mut self, length: u64) -> u64 {
+        let cluster_size = self.mapping.cluster_size();
+        let max_refcount = u64::MAX >> (64 - self.options.refcount_bits);
+        let end_of_file = self.clusters * cluster_size;
+        let mut start = self.compressed_end;
+        let mut room = start.next_multiple_of(cluster_size) - start;
+        let shared = (start / cluster_size) as usize;
+        if room > 0 && u64::from(self.refcounts[shared]) == max_refcount {
+            room = 0;
+        }
+        if room == 0 || (length > room && start + room != end_of_file) {
+            (start, room) = (end_of_file, 0);
+        }
+        if room > 0 {
+            self.refcounts[shared] += 1;
+        }
+        if length > room {
+            self.place();
+        }
+        self.compressed_end = start + length;
+        start
     }
 }

@@ -1,8 +1,8 @@
 //! Copies the content of a disk with a few threads, without zeros and what the base holds.
 //!
 //! Each thread takes the next part of the disk, reads it, waits until it may allocate clusters for
-//! it, and writes them. So one thread reads while another writes, and the number of threads does
-//! not change where the clusters are.
+//! it, and writes them. So one thread reads or compresses while another writes, and the number of
+//! threads does not change where the clusters are.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,8 +11,10 @@ use crate::copy::allocator::{Allocator, Subclusters};
 use crate::copy::buffer::Buffer;
 use crate::copy::difference::{in_base, read_padded};
 use crate::copy::output::Output;
-use crate::copy::packer::SubclusterBitmap;
+use crate::copy::packer::NewCluster;
 use crate::copy::source::Source;
+use crate::format::compression::compression_type::CompressionType;
+use crate::format::compression::compressor::Compressor;
 use crate::format::error::{Error, Result};
 use crate::format::zeros::{data_ranges, is_same, is_zero};
 use crate::image::disk_reader::{Content, DiskReader};
@@ -29,6 +31,8 @@ pub(crate) struct Pipeline<'a, S, O> {
     pub base: Option<&'a DiskReader<S>>,
     pub output: &'a O,
     pub subclusters: Subclusters,
+    /// How to compress the clusters that get smaller by it; none to leave all as they are.
+    pub compression_type: Option<CompressionType>,
     pub threads: usize,
     /// Is called with the number of bytes of the disk that are done.
     pub progress: &'a (dyn Fn(u64) + Sync),
@@ -118,6 +122,8 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
     ) -> Result<()> {
         let mut buffer = Buffer::new(part_size);
         let mut backing = Buffer::new(self.base.map_or(0, |_| part_size));
+        let mut compressor = self.compression_type.map(Compressor::new);
+        let mut compressed = Vec::new();
         loop {
             let (number, part) = {
                 let mut queue = lock(queue);
@@ -144,7 +150,11 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
                 }
                 None => &[],
             };
-            let clusters = self.clusters(bytes, backing);
+            let mut clusters = self.clusters(bytes, backing);
+            compressed.clear();
+            if let Some(compressor) = &mut compressor {
+                self.compress(compressor, bytes, &mut clusters, &mut compressed);
+            }
 
             let mut allocation = lock(allocation);
             while allocation.next != number && allocation.error.is_none() {
@@ -166,6 +176,10 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
                 self.output.write_at(&table.bytes, table.offset)?;
             }
             for run in runs {
+                if run.is_compressed {
+                    self.output.write_at(&compressed[run.from], run.to)?;
+                    continue;
+                }
                 self.write(
                     &bytes[run.from.clone()],
                     part.disk,
@@ -177,13 +191,13 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
     }
 
     /// Returns what to record of each cluster in `bytes`, given the content of the base there.
-    fn clusters(&self, bytes: &[u8], backing: &[u8]) -> Vec<SubclusterBitmap> {
+    fn clusters(&self, bytes: &[u8], backing: &[u8]) -> Vec<NewCluster> {
         let Subclusters { size, count } = self.subclusters;
         let mut clusters =
-            vec![SubclusterBitmap::default(); bytes.len() / self.subclusters.cluster_size()];
+            vec![NewCluster::default(); bytes.len() / self.subclusters.cluster_size()];
         for (index, subcluster) in bytes.chunks_exact(size).enumerate() {
             let start = index * size;
-            let cluster = &mut clusters[index / count as usize];
+            let cluster = &mut clusters[index / count as usize].subclusters;
             let bit = 1 << (index as u32 % count);
             let is_zero = is_zero(subcluster);
             let is_left_out = match self.base {
@@ -197,6 +211,23 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
             }
         }
         clusters
+    }
+
+    /// Compresses the clusters that have data, all that is in `bytes` of each. Appends to `output`
+    /// those that get smaller.
+    fn compress(
+        &self,
+        compressor: &mut Compressor,
+        bytes: &[u8],
+        clusters: &mut [NewCluster],
+        output: &mut Vec<u8>,
+    ) {
+        let contents = bytes.chunks_exact(self.subclusters.cluster_size());
+        for (cluster, content) in clusters.iter_mut().zip(contents) {
+            if cluster.subclusters.data != 0 {
+                cluster.compressed = compressor.compress(content, output);
+            }
+        }
     }
 
     /// Writes `bytes`, the content at `offset` of the disk, to byte `to` of the output.

@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn every_cluster_of_the_file_has_a_refcount_of_one() {
         for layout in layouts() {
-            let refcounts = layout.refcounts;
+            let refcounts = &layout.refcounts;
             let counts = refcounts.counts(0, refcounts.counts_length() as usize);
             let ones: u32 = counts.iter().map(|byte| byte.count_ones()).sum();
             let clusters = layout.file_length().div_ceil(layout.header.cluster_size());

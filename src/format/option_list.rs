@@ -1,5 +1,6 @@
 //! Options as `qemu-img` takes them after `-o`: `cluster_size=64K,compat=1.1`.
 
+use crate::format::compression::compression_type::CompressionType;
 use crate::format::format_error::FormatError;
 use crate::format::header::Version;
 use crate::format::image_format::Format;
@@ -29,6 +30,7 @@ pub struct OptionList {
     refcount_bits: Option<u64>,
     lazy_refcounts: Option<bool>,
     extended_l2: Option<bool>,
+    compression_type: Option<CompressionType>,
 }
 
 impl OptionList {
@@ -54,6 +56,7 @@ impl OptionList {
         options.refcount_bits = self.refcount_bits.unwrap_or(options.refcount_bits);
         options.lazy_refcounts = self.lazy_refcounts.unwrap_or(options.lazy_refcounts);
         options.extended_l2 = self.extended_l2.unwrap_or(options.extended_l2);
+        options.compression_type = self.compression_type.unwrap_or(options.compression_type);
         options
     }
 
@@ -99,6 +102,7 @@ impl OptionList {
             "refcount_bits" => self.refcount_bits = Some(number(value)?),
             "lazy_refcounts" => self.lazy_refcounts = Some(switch()?),
             "extended_l2" => self.extended_l2 = Some(switch()?),
+            "compression_type" => self.compression_type = Some(value.parse().map_err(wrong)?),
             "size" => {
                 once(self.size.is_some())?;
                 self.size = Some(size()?);
@@ -114,7 +118,8 @@ impl OptionList {
             _ => {
                 return Err(wrong(
                     "there is no such option, only compat, cluster_size, refcount_bits, \
-                     lazy_refcounts, extended_l2, backing_file, backing_fmt and size"
+                     lazy_refcounts, extended_l2, compression_type, backing_file, backing_fmt \
+                     and size"
                         .to_owned(),
                 ))
             }

@@ -1,5 +1,6 @@
 //! The options of a new image.
 
+use crate::format::compression::compression_type::CompressionType;
 use crate::format::header::file_state::FileState;
 use crate::format::header::{Header, Version};
 use crate::format::image_format::Format;
@@ -32,6 +33,7 @@ pub struct Options {
     pub(crate) refcount_bits: u64,
     pub(crate) lazy_refcounts: bool,
     pub(crate) extended_l2: bool,
+    pub(crate) compression_type: CompressionType,
     pub(crate) states: Vec<FileState>,
 }
 
@@ -54,6 +56,8 @@ impl Options {
             refcount_bits: header.refcount_bits(),
             lazy_refcounts: header.has_lazy_refcounts(),
             extended_l2: header.has_extended_l2(),
+            // Nothing is compressed yet, and any reader knows zlib.
+            compression_type: CompressionType::Zlib,
             states: Vec::new(),
         }
     }
@@ -115,6 +119,12 @@ impl Options {
         self.extended_l2 = on;
         self
     }
+
+    /// Sets how clusters will be compressed, if any are; zstd in version 3 only; default zlib.
+    pub fn compression_type(mut self, compression_type: CompressionType) -> Self {
+        self.compression_type = compression_type;
+        self
+    }
 }
 
 /// The options of [`Options::new`] without a size: a conversion takes that of its source, and a
@@ -129,6 +139,7 @@ impl Default for Options {
             refcount_bits: 16,
             lazy_refcounts: false,
             extended_l2: false,
+            compression_type: CompressionType::Zlib,
             states: Vec::new(),
         }
     }

@@ -13,6 +13,7 @@ use crate::copy::pipeline::Pipeline;
 use crate::copy::source::Source;
 use crate::copy::stream::Stream;
 use crate::copy::tables::write_tables;
+use crate::format::compression::compression_type::CompressionType;
 use crate::format::error::{Error, Result};
 use crate::format::header::new_header::max_virtual_size;
 use crate::format::header::Header;
@@ -47,6 +48,7 @@ const RAW_UNIT: u64 = 64 << 10;
 pub struct Conversion<'a> {
     /// Options of a qcow2 image, except for its size; `None` for a raw image.
     options: Option<Options>,
+    is_compressed: bool,
     size: Option<u64>,
     base: &'a [ImageInfo],
     existing: Existing,
@@ -82,12 +84,23 @@ impl<'a> Conversion<'a> {
         let threads = thread::available_parallelism();
         Conversion {
             options: None,
+            is_compressed: false,
             size,
             base: &[],
             existing: Existing::Keep,
             allow_changed_base: false,
             threads: threads.map_or(1, |count| count.get().min(MAX_THREADS)),
             progress: &|_| (),
+        }
+    }
+
+    /// Sets whether to compress the clusters of a qcow2 image that get smaller by it, in the way
+    /// that its options say; default off. The bytes of the image then also depend on the version
+    /// of this crate.
+    pub fn compressed(self, is_compressed: bool) -> Self {
+        Conversion {
+            is_compressed,
+            ..self
         }
     }
 
@@ -227,7 +240,8 @@ impl<'a> Conversion<'a> {
                 (Allocator::Raw, Subclusters { size, count: 1 })
             }
             Some(options) => {
-                let packer = Packer::new(&options.clone().virtual_size(size.unwrap_or(0)))?;
+                let options = options.clone().virtual_size(size.unwrap_or(0));
+                let packer = Packer::new(&options, self.is_compressed)?;
                 let subclusters = Subclusters {
                     size: packer.mapping().subcluster_size() as usize,
                     count: packer.mapping().subclusters(),
@@ -239,6 +253,7 @@ impl<'a> Conversion<'a> {
             base,
             output,
             subclusters,
+            compression_type: self.compression_type(),
             threads: self.threads.max(1),
             progress: self.progress,
         };
@@ -256,6 +271,12 @@ impl<'a> Conversion<'a> {
             virtual_size: size,
             header,
         })
+    }
+
+    /// Returns how to compress clusters, if at all.
+    fn compression_type(&self) -> Option<CompressionType> {
+        let options = self.options.as_ref().filter(|_| self.is_compressed);
+        options.map(|options| options.compression_type)
     }
 
     /// Returns the size that was asked for, as a disk can have it.

@@ -46,6 +46,7 @@ pub fn command() -> Command {
                 .short('O')
                 .default_value("qcow2"),
         )
+        .arg(arguments::compress())
         .args(arguments::backing_of_conversion())
         .arg(arguments::probe())
         .arg(arguments::options())
@@ -81,6 +82,7 @@ struct Arguments<'a> {
     file: &'a Path,
     list: OptionList,
     target_format: Format,
+    compress: bool,
     backing: Option<Backing>,
     standalone: bool,
     allow_changed_base: bool,
@@ -141,6 +143,7 @@ impl<'a> Arguments<'a> {
             source_format: format_of(matches, "source-format")?,
             file: path_of(matches, "file"),
             target_format: format_of(matches, "target-format")?.unwrap_or(Format::Qcow2),
+            compress: matches.get_flag("compress"),
             backing: Backing::of(matches, "-B", &mut list)?,
             standalone: matches.get_flag("standalone"),
             allow_changed_base: matches.get_flag("allow-changed-base"),
@@ -154,6 +157,11 @@ impl<'a> Arguments<'a> {
         if self.target_format == Format::Raw {
             let mut other = self.list.clone();
             other.size = None;
+            if self.compress {
+                return Err(usage(
+                    "a raw image cannot be compressed: leave out -c or -O raw",
+                ));
+            }
             if self.backing.is_some() || other != OptionList::default() {
                 return Err(usage(
                     "a raw image has neither a backing file nor options other than size: leave \
@@ -199,6 +207,7 @@ impl<'a> Arguments<'a> {
         };
         conversion
             .base(base)
+            .compressed(self.compress)
             .allow_changed_base(self.allow_changed_base)
     }
 

@@ -61,6 +61,7 @@ pub fn command() -> Command {
         .args(arguments::backing())
         .arg(arguments::probe())
         .arg(arguments::standalone())
+        .arg(arguments::compress())
         .arg(arguments::options())
         .arg(arguments::force())
         .arg(arguments::quiet())
@@ -129,6 +130,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let options = options.backing(backing.name.as_bytes(), Some(base[0].format));
     let converted = Conversion::to_qcow2(options)
         .base(&base)
+        .compressed(matches.get_flag("compress"))
         .existing(existing)
         .progress(&end_if_told)
         .write_file(&images, file)

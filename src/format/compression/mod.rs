@@ -1,4 +1,6 @@
 //! Compressed clusters.
 
+pub mod compression_type;
+pub mod compressor;
 pub mod decompressor;
 pub mod zstd_frame;

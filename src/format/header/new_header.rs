@@ -1,5 +1,6 @@
 //! The header of a new image, which depends only on its options.
 
+use crate::format::compression::compression_type::CompressionType;
 use crate::format::format_error::FormatError;
 use crate::format::header::extension::Extension;
 use crate::format::header::{Header, Version};
@@ -47,6 +48,10 @@ pub(crate) fn new_header(options: &Options) -> Result<Header, FormatError> {
     if options.extended_l2 {
         header.incompatible_features |= Header::EXTENDED_L2;
     }
+    if options.compression_type != CompressionType::Zlib {
+        header.compression = options.compression_type as u8;
+        header.incompatible_features |= Header::COMPRESSION_TYPE;
+    }
     add_names(&mut header, options)?;
     Ok(header)
 }
@@ -79,6 +84,10 @@ fn check_combination(options: &Options) -> Result<(), FormatError> {
         }
         if options.extended_l2 {
             return conflict("extended_l2=on", "compat=1.1");
+        }
+        if options.compression_type != CompressionType::Zlib {
+            let option = format!("compression_type={}", options.compression_type);
+            return conflict(&option, "compat=1.1");
         }
     }
     if options.extended_l2 && cluster_size < MIN_EXTENDED_L2_CLUSTER_SIZE {

@@ -138,13 +138,27 @@ impl Mapping {
     }
 
     fn compressed(&self, entry: u64) -> Compressed {
-        let shift = 62 - (self.cluster_bits - 8);
+        let shift = self.compressed_offset_bits();
         let offset = entry & ((1 << shift) - 1);
         let sectors = ((entry & (COMPRESSED - 1)) >> shift) + 1;
         Compressed {
             offset,
             length: (sectors * 512 - offset % 512) as usize,
         }
+    }
+
+    /// Returns the standard L2 entry of a cluster whose compressed data is `length` bytes at
+    /// `offset` of the file. An entry has room for offsets of up to 512 TiB, and more if clusters
+    /// are smaller than 2 MiB.
+    pub fn compressed_entry(&self, offset: u64, length: u64) -> u64 {
+        let additional_sectors = (offset + length - 1) / 512 - offset / 512;
+        COMPRESSED | additional_sectors << self.compressed_offset_bits() | offset
+    }
+
+    /// Returns how many bits of an entry hold the offset of compressed data. Those above hold the
+    /// number of sectors after the first one.
+    fn compressed_offset_bits(&self) -> u32 {
+        62 - (self.cluster_bits - 8)
     }
 }
 

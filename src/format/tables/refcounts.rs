@@ -1,4 +1,4 @@
-//! Reference counts of images in which every cluster is used once.
+//! Reference counts of images without snapshots.
 
 use byteorder::{BigEndian, ByteOrder};
 
@@ -7,7 +7,7 @@ use crate::format::tables::limits::MAX_REFCOUNT_TABLE;
 
 /// The refcount structures of an image. They count all clusters of the file, their own
 /// included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refcounts {
     cluster_size: u64,
     bits: u64,
@@ -15,8 +15,10 @@ pub(crate) struct Refcounts {
     pub blocks: u64,
     /// Number of clusters of the refcount table, which lists the blocks.
     pub table_clusters: u64,
-    /// Number of clusters of the whole file, each of which has a refcount of one.
+    /// Number of clusters of the whole file.
     pub clusters: u64,
+    /// The refcounts of the first clusters. All others are one.
+    first: Vec<u32>,
 }
 
 impl Refcounts {
@@ -46,7 +48,13 @@ impl Refcounts {
             blocks,
             table_clusters,
             clusters,
+            first: Vec::new(),
         })
+    }
+
+    /// Sets the refcounts of the first clusters. All others are one.
+    pub fn with_first(self, first: Vec<u32>) -> Self {
+        Refcounts { first, ..self }
     }
 
     /// Returns the refcount table for consecutive blocks, the first of which is at `offset`.
@@ -58,21 +66,25 @@ impl Refcounts {
         table
     }
 
-    /// Returns bytes `from..from + length` of the consecutive blocks, with a refcount of one
-    /// for every cluster of the file. `from` must be a multiple of 8.
+    /// Returns bytes `from..from + length` of the consecutive blocks. `from` must be a multiple
+    /// of 8.
     pub fn counts(&self, from: u64, length: usize) -> Vec<u8> {
         let bits = self.bits as usize;
         let mut counts = vec![0; length];
-        if bits < 8 {
-            let before = from * 8 / self.bits;
-            let count = (length as u64 * 8 / self.bits).min(self.clusters - before);
-            for index in 0..count as usize {
+        let before = from * 8 / self.bits;
+        let number = (length as u64 * 8 / self.bits).min(self.clusters - before);
+        for index in 0..number as usize {
+            let refcount = self
+                .first
+                .get(before as usize + index)
+                .copied()
+                .unwrap_or(1);
+            if bits < 8 {
                 // The specification packs narrow refcounts from the low bits up.
-                counts[index * bits / 8] |= 1 << (index * bits % 8);
-            }
-        } else {
-            for refcount in counts.chunks_exact_mut(bits / 8) {
-                refcount[bits / 8 - 1] = 1; // big endian
+                counts[index * bits / 8] |= (refcount as u8) << (index * bits % 8);
+            } else {
+                let size = bits / 8;
+                BigEndian::write_uint(&mut counts[index * size..], refcount.into(), size);
             }
         }
         counts
