@@ -222,3 +222,86 @@ impl Packer {
         start
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::tables::mapping::{Cluster, Compressed, Place};
+
+    const CLUSTER: u64 = 64 << 10;
+    const PLAIN: NewCluster = NewCluster {
+        subclusters: SubclusterBitmap { data: 1, zeros: 0 },
+        compressed: None,
+    };
+
+    fn compressed(length: usize) -> NewCluster {
+        let compressed = Some(length);
+        NewCluster {
+            compressed,
+            ..PLAIN
+        }
+    }
+
+    /// Packs clusters that follow each other on the disk. Returns where each goes, after the
+    /// header and the L2 table, and the refcounts of the clusters from there on.
+    fn pack(refcount_bits: u64, clusters: &[NewCluster]) -> (Vec<u64>, Vec<u32>) {
+        let options = Options::new(1 << 30).refcount_bits(refcount_bits);
+        let mut packer = Packer::new(&options, true).expect("a packer");
+        let places = clusters.iter().enumerate().map(|(index, &cluster)| {
+            let (host, _) = packer.put(index as u64 * CLUSTER, cluster);
+            host.expect("data") - 2 * CLUSTER
+        });
+        let places = places.collect();
+        (places, packer.refcounts[2..].to_vec())
+    }
+
+    #[test]
+    fn compressed_data_has_no_gaps_and_may_cross_a_boundary() {
+        let clusters = [compressed(40_000), compressed(40_000), compressed(10)];
+        assert_eq!(pack(16, &clusters), (vec![0, 40_000, 80_000], vec![2, 2]));
+        // What ends with a cluster has no part in the next one.
+        let clusters = [compressed(65_535), compressed(1), compressed(1)];
+        assert_eq!(pack(16, &clusters), (vec![0, 65_535, 65_536], vec![2, 1]));
+    }
+
+    #[test]
+    fn a_cluster_in_the_way_is_left_out() {
+        let clusters = [compressed(40_000), PLAIN, compressed(25_536), compressed(1)];
+        let places = vec![0, CLUSTER, 40_000, 2 * CLUSTER];
+        assert_eq!(pack(16, &clusters), (places, vec![2, 1, 1]));
+        let clusters = [compressed(40_000), PLAIN, compressed(40_000)];
+        let places = vec![0, CLUSTER, 2 * CLUSTER];
+        assert_eq!(pack(16, &clusters), (places, vec![1, 1, 1]));
+    }
+
+    #[test]
+    fn no_refcount_exceeds_its_width() {
+        let clusters = [compressed(10); 5];
+        let places = vec![0, CLUSTER, 2 * CLUSTER, 3 * CLUSTER, 4 * CLUSTER];
+        assert_eq!(pack(1, &clusters), (places, vec![1; 5]));
+        let places = vec![0, 10, 20, CLUSTER, CLUSTER + 10];
+        assert_eq!(pack(2, &clusters), (places, vec![3, 2]));
+        assert_eq!(pack(64, &clusters).1, [5]);
+    }
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written() {
+        for bits in 9..=21 {
+            let header = Header {
+                cluster_bits: bits,
+                ..Header::default()
+            };
+            let mapping = Mapping::new(&header);
+            for offset in [0, 1, 511, 512, 1000, (1 << 40) - 1] {
+                for length in [1, 12, 511, (1 << bits) - 1] {
+                    let entry = mapping.compressed_entry(offset, length).to_be_bytes();
+                    let place = Place::Compressed(Compressed {
+                        offset,
+                        length: ((offset + length).next_multiple_of(512) - offset) as usize,
+                    });
+                    assert_eq!(mapping.cluster(&entry), Ok(Cluster::Whole(place)));
+                }
+            }
+        }
+    }
+}

@@ -26,6 +26,8 @@ SOURCE. Zeros are left out. If SOURCE is -, a raw disk is read from standard inp
 With -B the result is an overlay that holds only what differs from NAME, which is relative
 to the directory of FILE. -o size=SIZE makes the disk larger than that of SOURCE.
 
+With -c a new version of this program may give other bytes.
+
 A disk that clone or exec wrote is refused if the length or the modification time of one of
 its backing files has changed. --allow-changed-base reads it anyway: use it if the content of
 that file is unchanged, for example after a rebuild.";

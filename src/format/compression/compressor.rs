@@ -19,8 +19,8 @@ const ZSTD_MARGIN: usize = 1024;
 
 /// Compresses one cluster after the other in the same memory: up to 2 MiB.
 ///
-/// The result depends on the content and on the versions of the encoders, whose bytes the tests
-/// below and `tests/tool/command/convert_compressed.rs` pin.
+/// The result depends on the content and on the versions of the encoders alone. A test
+/// (`tests/tool/command/convert_compressed.rs`) pins the bytes of these versions.
 pub(crate) enum Compressor {
     Zlib(Deflate),
     Zstd(Box<CompressContext>),
@@ -65,5 +65,123 @@ impl Compressor {
         let length = length.filter(|&length| length < cluster.len());
         output.truncate(start + length.unwrap_or(0));
         length
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zlib_rs::{Inflate, InflateFlush};
+
+    use super::*;
+    use crate::format::compression::decompressor::Decompressor;
+
+    const TYPES: [CompressionType; 2] = [CompressionType::Zlib, CompressionType::Zstd];
+
+    /// Returns `length` pseudorandom bytes.
+    fn noise(length: usize, seed: u64) -> Vec<u8> {
+        let mut state = seed;
+        let mut byte = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        (0..length).map(|_| byte()).collect()
+    }
+
+    /// Returns clusters of `size` bytes from the easiest to the hardest.
+    fn clusters(size: usize) -> Vec<Vec<u8>> {
+        let words: Vec<u8> = noise(size, 1).iter().map(|byte| byte % 7).collect();
+        let lines: String = (0..size)
+            .map(|i| format!("{i} squared is {}\n", i * i))
+            .collect();
+        let repeated = noise(5000, 2).repeat(size / 5000 + 1);
+        let half = [vec![0; size / 2], noise(size / 2, 3)].concat();
+        let mut clusters = vec![vec![0; size], vec![7; size], words, half, noise(size, 4)];
+        clusters.extend([lines.into_bytes(), repeated].map(|bytes| bytes[..size].to_vec()));
+        clusters
+    }
+
+    #[test]
+    fn what_is_compressed_is_decompressed() {
+        for compression_type in TYPES {
+            let mut decompressor = Decompressor::new();
+            let mut compressor = Compressor::new(compression_type);
+            for size in (9..=21).map(|bits| 1 << bits) {
+                let mut output = b"earlier".to_vec();
+                for cluster in clusters(size) {
+                    let start = output.len();
+                    let Some(length) = compressor.compress(&cluster, &mut output) else {
+                        assert_eq!(output.len(), start);
+                        continue;
+                    };
+                    assert_eq!(output.len(), start + length);
+                    let mut again = vec![1; size];
+                    let compressed = &output[start..];
+                    decompressor
+                        .decompress(compression_type as u8, compressed, &mut again, 0)
+                        .expect("good data");
+                    assert!(again == cluster, "{compression_type} {size}");
+                }
+                assert!(output.starts_with(b"earlier"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_get_smaller_is_left_out() {
+        for compression_type in TYPES {
+            for size in [512, 64 << 10, 2 << 20] {
+                let mut output = b"earlier".to_vec();
+                let mut compressor = Compressor::new(compression_type);
+                assert_eq!(compressor.compress(&noise(size, 5), &mut output), None);
+                assert_eq!(output, b"earlier");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_has_its_content_size_and_no_checksum_as_in_qemu() {
+        let mut output = Vec::new();
+        Compressor::new(CompressionType::Zstd).compress(&[7; 65536], &mut output);
+        // The size takes two bytes, and is also the window.
+        assert_eq!(output[..7], [0x28, 0xb5, 0x2f, 0xfd, 0x60, 0, 0xff]);
+    }
+
+    #[test]
+    fn deflate_refers_to_the_last_4096_bytes_only() {
+        let repeated = noise(3000, 6).repeat(20);
+        let mut output = Vec::new();
+        let mut compressor = Compressor::new(CompressionType::Zlib);
+        for cluster in [repeated, clusters(1 << 20).concat()] {
+            output.clear();
+            compressor.compress(&cluster, &mut output).expect("smaller");
+            // In small pieces, so that the output cannot serve as the window.
+            let mut inflate = Inflate::new(false, 12);
+            let (mut again, mut used) = (Vec::<u8>::new(), 0);
+            while again.len() < cluster.len() {
+                let mut piece = [0; 100];
+                let before = inflate.total_out();
+                inflate
+                    .decompress(&output[used..], &mut piece, InflateFlush::NoFlush)
+                    .expect("a small window");
+                used = inflate.total_in() as usize;
+                again.extend(&piece[..(inflate.total_out() - before) as usize]);
+            }
+            assert!(again == cluster);
+        }
+    }
+
+    #[test]
+    fn earlier_clusters_do_not_change_the_bytes() {
+        for compression_type in TYPES {
+            let mut used = Compressor::new(compression_type);
+            for size in [4096, 512, 64 << 10, 1 << 20, 64 << 10] {
+                for cluster in clusters(size) {
+                    let (mut one, mut other) = (Vec::new(), Vec::new());
+                    used.compress(&cluster, &mut one);
+                    Compressor::new(compression_type).compress(&cluster, &mut other);
+                    assert!(one == other, "{compression_type} {size}");
+                }
+            }
+        }
     }
 }

@@ -119,6 +119,8 @@ fn a_stream_gives_the_same_bytes_as_a_file() {
         "-o extended_l2=on,cluster_size=2M",
         "-B base.raw",
         "-B base.raw -o compat=0.10",
+        "-c",
+        "-c -B base.raw -o compression_type=zstd",
         "-O raw",
         "-O raw -o size=10M",
     ] {
@@ -302,6 +304,11 @@ fn takes_less_than_64_mib_of_memory_at_any_size() {
     convert_in_64_mib(&dir, "disk.raw disk.qcow2");
     // This has an L1 table of 12.5 MiB, and many L2 tables.
     convert_in_64_mib(&dir, "-o cluster_size=512 disk.qcow2 small.qcow2");
+    for options in ["cluster_size=64K", "cluster_size=2M,compression_type=zstd"] {
+        let target = format!("-c -o {options} disk.qcow2 compressed.qcow2");
+        convert_in_64_mib(&dir, &target);
+    }
+    convert_in_64_mib(&dir, "compressed.qcow2 disk.qcow2");
     convert_in_64_mib(
         &dir,
         "-o cluster_size=2M,extended_l2=on small.qcow2 large.qcow2",

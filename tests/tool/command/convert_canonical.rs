@@ -30,7 +30,12 @@ fn holes_file_systems_and_formats_do_not_change_the_bytes() {
     // Another file system, if there is one.
     let memory = tempfile::TempDir::new_in("/dev/shm").ok();
     places.extend(memory.as_ref().map(|it| it.path().to_owned()));
-    for options in ["cluster_size=64K", "extended_l2=on"] {
+    for options in [
+        "-o cluster_size=64K",
+        "-o extended_l2=on",
+        "-c",
+        "-c -o extended_l2=on,compression_type=zstd",
+    ] {
         let mut results = Vec::new();
         for place in &places {
             for (name, is_hole) in [
@@ -48,7 +53,7 @@ fn holes_file_systems_and_formats_do_not_change_the_bytes() {
                     let to = place.join("result");
                     let mut command = dir.command(tool());
                     command.args(["convert", "-q", "--force", "-f", format]);
-                    command.args(["-o", options]);
+                    command.args(options.split(' '));
                     Run::of(command.arg(from).arg(&to)).ok();
                     results.push((format!("{name} {format}"), fs::read(&to).expect("read")));
                     fs::rename(&to, place.join("last-result")).expect("rename");
@@ -66,7 +71,12 @@ fn the_number_of_threads_does_not_change_the_bytes() {
     let dir = Dir::new();
     dir.write("disk.raw", &[data(3 << 20), disk()].concat());
     dir.write("base.raw", &data(4 << 20));
-    for options in ["cluster_size=4K", "extended_l2=on"] {
+    for (options, is_compressed) in [
+        ("cluster_size=4K", false),
+        ("extended_l2=on", false),
+        ("cluster_size=4K", true),
+        ("compression_type=zstd", true),
+    ] {
         for base in [false, true] {
             let mut list = OptionList::default();
             list.add(options.as_bytes()).expect("options");
@@ -85,6 +95,7 @@ fn the_number_of_threads_does_not_change_the_bytes() {
                 let source = chain(&dir.path("disk.raw"), None).expect("a chain");
                 Conversion::to_qcow2(options.clone())
                     .base(&base)
+                    .compressed(is_compressed)
                     .existing(Existing::Replace)
                     .threads(threads)
                     .write_file(&source, &dir.path("result"))

@@ -9,7 +9,7 @@ use crate::common::Dir;
 use crate::convert::data;
 
 /// Returns a raw image of 1 MiB, an overlay of it, and a larger raw image.
-fn images() -> Dir {
+pub fn images() -> Dir {
     let dir = Dir::new();
     dir.write("disk.raw", &data(1 << 20));
     dir.tool("create -q -b disk.raw top.qcow2").ok();
@@ -19,7 +19,7 @@ fn images() -> Dir {
 
 /// Checks that `convert` with `arguments` fails with `message` and changes no file.
 #[track_caller]
-fn refused(dir: &Dir, arguments: &str, status: i32, message: &str) {
+pub fn refused(dir: &Dir, arguments: &str, status: i32, message: &str) {
     let state = || -> Vec<_> {
         let names = dir.names().into_iter();
         names

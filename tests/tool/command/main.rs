@@ -7,6 +7,7 @@ mod clone;
 mod common;
 mod convert;
 mod convert_canonical;
+mod convert_compressed;
 mod convert_mistakes;
 mod copies;
 mod corrupt_data;
