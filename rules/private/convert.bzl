@@ -27,6 +27,8 @@ def convert_image(ctx, source):
     args.add("-q")
     if source.format:
         args.add("-f", source.format)
+    if ctx.attr.compression:
+        args.add("-c")
     size = {} if source.size == None else {"size": str(source.size)}
     args.add("-o", option_list(options | size))
     file, chain = source.file, source.chain

@@ -4,7 +4,7 @@ load(":convert.bzl", "convert_image")
 load(":create.bzl", "create_image")
 load(":errors.bzl", "attribute_error")
 load(":image_attribute.bzl", "FORMAT_ATTR", "image_of")
-load(":options.bzl", "OPTION_ATTRS", "declared_size")
+load(":options.bzl", "COMPRESSION_ATTR", "OPTION_ATTRS", "declared_size")
 load(":providers.bzl", "Qcow2Info")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
@@ -17,6 +17,10 @@ def _qcow2_image_impl(ctx):
         attribute_error("src_format", "it is {}, but there is no src: give src too".format(
             repr(ctx.attr.src_format),
         ))
+    if ctx.attr.compression:
+        rule_error(ctx, "compression", "it is {}, but there is no src, and a blank disk has no data: give src too".format(
+            repr(ctx.attr.compression),
+        ))
     size = declared_size(ctx)
     if size == None:
         attribute_error("size", "it is missing, and so is src: give a size such as \"10G\" for a blank disk, or an image as src")
@@ -26,6 +30,7 @@ qcow2_image = rule(
     implementation = _qcow2_image_impl,
     doc = "A disk in one file: see the macro of this name.",
     attrs = {
+        "compression": COMPRESSION_ATTR,
         "src": attr.label(
             doc = "The image to take the content from: one file, raw or qcow2, or a target with `Qcow2Info`, such as an overlay. Default: none, for a blank disk.",
             allow_files = True,

@@ -45,13 +45,14 @@ def qcow2_image(name, size = None, **kwargs):
     qcow2_image(
         name = "node_base",
         src = "//os:node_image",
+        compression = "zstd",
     )
     ```
 
     An image with `src` contains only the data, without holes and zeros, and targets that use
     it do not need the source. If `src` is an overlay, its whole chain becomes one file. The
     bytes depend only on the content and the options, not on the format and the layout of
-    `src`.
+    `src`; if they are compressed, also on the version of the tool.
 
     The build that converts a raw image still hashes and stores it once, at its full size. If
     you make the raw image yourself,

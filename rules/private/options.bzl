@@ -23,6 +23,12 @@ OPTION_ATTRS = {
     ),
 }
 
+# For the rules that write data.
+COMPRESSION_ATTR = attr.string(
+    doc = "How to compress the clusters that get smaller by it: `zstd`, which needs `compat` 1.1, or `zlib`, which any reader of qcow2 knows. Reading takes longer then. Default: not at all.",
+    values = ["", "zlib", "zstd"],
+)
+
 # QEMU's block/qcow2.h: MIN_CLUSTER_BITS and MAX_CLUSTER_BITS.
 _CLUSTER_SIZES = [1 << bits for bits in range(9, 22)]
 
@@ -55,7 +61,7 @@ def declared_size(ctx):
     return whole_sectors(size)
 
 def image_options(ctx, size):
-    """Checks the attributes in OPTION_ATTRS and returns the options.
+    """Checks the attributes in OPTION_ATTRS, and COMPRESSION_ATTR, and returns the options.
 
     Args:
       ctx: the context of the rule.
@@ -64,10 +70,13 @@ def image_options(ctx, size):
     Returns:
       A dict as in `Qcow2Info.options`.
     """
+    compression = getattr(ctx.attr, "compression", "")
     if ctx.attr.compat == "0.10":
         for option in ["extended_l2", "lazy_refcounts"]:
             if getattr(ctx.attr, option):
                 attribute_error(option, "it needs compat = \"1.1\", not \"0.10\"")
+        if compression == "zstd":
+            attribute_error("compression", "\"zstd\" needs compat = \"1.1\", not \"0.10\": give that, or \"zlib\"")
     cluster = _attribute_size("cluster_size", ctx.attr.cluster_size)
     if cluster not in _CLUSTER_SIZES:
         attribute_error("cluster_size", "{} is not a power of two from \"512\" to \"2M\"".format(repr(ctx.attr.cluster_size)))
@@ -87,6 +96,8 @@ def image_options(ctx, size):
         options["extended_l2"] = "on"
     if ctx.attr.lazy_refcounts:
         options["lazy_refcounts"] = "on"
+    if compression:
+        options["compression_type"] = compression
     return options
 
 def option_list(options):

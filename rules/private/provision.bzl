@@ -5,7 +5,7 @@ load(":errors.bzl", "attribute_error")
 load(":image_attribute.bzl", "FORMAT_ATTR", "image_of")
 load(":image_providers.bzl", "image_providers")
 load(":name_conflicts.bzl", "keep_apart")
-load(":options.bzl", "OPTION_ATTRS", "image_options", "option_list")
+load(":options.bzl", "COMPRESSION_ATTR", "OPTION_ATTRS", "image_options", "option_list")
 load(":providers.bzl", "Qcow2Info")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
@@ -28,6 +28,8 @@ def _qcow2_provision_impl(ctx):
     links = [file for file in backing_chain.to_list() if file.owner == ctx.label]
     keep_apart(ctx, links, "outs", ctx.outputs.outs)
     keep_apart(ctx, [image] + links + ctx.outputs.outs, "srcs", ctx.files.srcs)
+    if ctx.attr.compression:
+        args.add("-c")
     args.add("-o", option_list(options))
     args.add(image)
     if base.size != None:
@@ -85,6 +87,7 @@ qcow2_provision = rule(
             mandatory = True,
         ),
         "backing_format": FORMAT_ATTR,
+        "compression": COMPRESSION_ATTR,
         "env": attr.string_dict(
             doc = "Environment variables of `tool`, in addition to those of every action (`--action_env`); expanded like `args`.",
         ),

@@ -112,6 +112,16 @@ def _images_of_images():
         virtual_size = "3145728",
     )
 
+    tested(
+        qcow2_image,
+        "of_old_and_compressed",
+        {"compat": "0.10", "compression": "zlib", "src": _RAW},
+        arguments = "convert -q -c -o cluster_size=65536,compat=0.10,compression_type=zlib --standalone ",
+        options = {"compat": "0.10", "compression_type": "zlib"},
+        reads = ["generated.img"],
+        virtual_size = "None",
+    )
+
     # The tool reads the files of the chain in place, without links.
     tested(
         qcow2_image,
@@ -184,6 +194,7 @@ def _provisioned_images():
             "args": ["$(rootpath {})".format(_RAW)],
             "backing": _RAW,
             "backing_format": "raw",
+            "compression": "zstd",
             "extended_l2": True,
             "lazy_refcounts": True,
             "size": "4M",
@@ -192,7 +203,7 @@ def _provisioned_images():
         },
         arguments = "provision -q -b ../generated.img -F raw --probe ",
         base = "generated.img",
-        options = {"extended_l2": "on", "lazy_refcounts": "on"},
+        options = {"compression_type": "zstd", "extended_l2": "on", "lazy_refcounts": "on"},
         reads = ["bazelw", "generated.img", "script"],
         tool = "tests/rules/analysis/script",
         tool_args = ["tests/rules/analysis/generated.img"],

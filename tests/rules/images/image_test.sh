@@ -4,6 +4,7 @@
 #   image_test.sh IMAGE VIRTUAL_SIZE [CONTENT [BACKING_FORMAT]]
 #
 # The image must read as the raw file CONTENT. Without BACKING_FORMAT it must have no backing file.
+# With $COMPRESSION all its clusters must be compressed that way.
 set -euo pipefail
 
 readonly image=$1 size=$2 content=${3:-} backing_format=${4:-}
@@ -13,7 +14,11 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 # Prints the VALUE of the line `KEY: VALUE` of qemu-img info.
 info() { qemu-img info "$image" | sed -n "s/^$1: //p"; }
 
-qemu-img check -f qcow2 "$image"
+checked=$(qemu-img check -f qcow2 "$image")
+if [[ -n ${COMPRESSION:-} ]]; then
+  [[ $checked == *", 100.00% compressed clusters"* ]] || fail "$checked"
+  qemu-img info "$image" | grep -x " *compression type: $COMPRESSION"
+fi
 [[ $(info "file format") == qcow2 ]] || fail "$(qemu-img info "$image")"
 [[ $(info "virtual size") == *"($size bytes)" ]] || fail "virtual size $(info "virtual size")"
 if [[ -z $backing_format ]]; then

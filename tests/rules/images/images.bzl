@@ -4,7 +4,7 @@ load("@host_tools//:defs.bzl", "QEMU_IMG")
 load("@rules_shell//shell:sh_test.bzl", "sh_test")
 load("//rules:defs.bzl", "qcow2_image", "qcow2_overlay")
 
-def image_test(name, image, virtual_size, content = None, backing_format = None):
+def image_test(name, image, virtual_size, content = None, backing_format = None, compression = None):
     """Checks an image with qemu-img.
 
     Args:
@@ -14,10 +14,12 @@ def image_test(name, image, virtual_size, content = None, backing_format = None)
       content: the raw file that the image must read as.
       backing_format: the format that the image must record for its backing file; None if
         it must have none.
+      compression: how all its clusters must be compressed; None to leave that open.
     """
     sh_test(
         name = name,
         size = "small",
+        env = {"COMPRESSION": compression} if compression else {},
         srcs = ["//tests/rules/images:image_test.sh"],
         args = ["$(rootpath {})".format(image), str(virtual_size)] +
                (["$(rootpath {})".format(content)] if content else []) +
@@ -120,6 +122,11 @@ def images():
     ]:
         qcow2_overlay(name = name, **declared)
         image_test(name + "_test", name, size, content, backing_format)
+
+    for compression in ["zlib", "zstd"]:
+        name = "compressed_with_" + compression
+        qcow2_image(name = name, src = ":sparse", compression = compression)
+        image_test(name + "_test", name, 31 << 20, ":sparse", compression = compression)
 
     image_test("unpacked_test", ":unpacked", 8192, ":doubled")
     image_test("kept_to_itself_test", ":kept_to_itself", 64 << 20, "source.img")

@@ -28,7 +28,7 @@ def releases():
             },
         ),
         # The tool overwrites what v1 wrote.
-        ("v3", {"args": ["1M", "0x33"], "backing": ":v2", "extended_l2": True}),
+        ("v3", {"args": ["1M", "0x33"], "backing": ":v2", "compression": "zstd", "extended_l2": True}),
     ]:
         qcow2_provision(name = name, target_compatible_with = QEMU_IMG, tool = ":install", **declared)
     qcow2_overlay(name = "node", size = "1G", backing = ":v3", target_compatible_with = QEMU_IMG)

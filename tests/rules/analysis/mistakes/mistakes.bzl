@@ -37,6 +37,13 @@ def _mistakes_in_images():
         )
 
     refused(qcow2_image, "no_size", "size: it is missing, and so is src: give a size such as \"10G\" for a blank disk, or an image as src")
+    refused(
+        qcow2_image,
+        "compressed_nothing",
+        "compression: it is \"zlib\", but there is no src, and a blank disk has no data: give src too",
+        size = "1M",
+        compression = "zlib",
+    )
     refused(qcow2_image, "format_of_nothing", "src_format: it is \"raw\", but there is no src: give src too", size = "1M", src_format = "raw")
 
 # Sizes and options that no image can have.
@@ -53,6 +60,11 @@ def _mistakes_in_options():
         ("cluster_small", "cluster_size: \"256\"" + not_a_power, {"cluster_size": "256"}),
         ("cluster_large", "cluster_size: \"4M\"" + not_a_power, {"cluster_size": "4M"}),
         ("old_with_subclusters", "extended_l2" + old, {"compat": "0.10", "extended_l2": True}),
+        (
+            "old_and_zstd",
+            "compression: \"zstd\" needs compat = \"1.1\", not \"0.10\": give that, or \"zlib\"",
+            {"compat": "0.10", "compression": "zstd", "src": _RAW},
+        ),
         ("old_and_lazy", "lazy_refcounts" + old, {"compat": "0.10", "lazy_refcounts": True}),
         (
             "small_subclusters",
