@@ -60,6 +60,9 @@ convert_works_on() {
   tool convert -q -f raw - stream.qcow2 <changed.raw
   same stream.qcow2
   cmp stream.qcow2 changed.qcow2
+  tool convert -q -c -o compression_type=zstd changed.raw compressed.qcow2
+  same compressed.qcow2
+  sound compressed.qcow2 changed.raw
   tool convert -q -B base.raw -F raw changed.qcow2 difference.qcow2
   same difference.qcow2
   sound difference.qcow2 changed.raw
@@ -122,7 +125,7 @@ provision_works_on() {
 
 # All files are found by *, hidden ones too.
 shopt -s dotglob
-readonly IMAGES=" lost+found base.raw blank.qcow2 changed.qcow2 changed.raw clone.qcow2 copy.raw difference.qcow2 \
+readonly IMAGES=" lost+found base.raw blank.qcow2 changed.qcow2 changed.raw clone.qcow2 compressed.qcow2 copy.raw difference.qcow2 \
 disk.qcow2 disks disks.2 disks.3 late.qcow2 overlay.qcow2 provisioned.qcow2 stream.qcow2 written.qcow2 "
 
 nothing_else_is_left_on() {

@@ -2,7 +2,9 @@
 
 use std::sync::Mutex;
 
-use qcow2_overlay::{Conversion, DiskReader, Format, Header, NewImage, Options, Result, Version};
+use qcow2_overlay::{
+    CompressionType, Conversion, DiskReader, Format, Header, NewImage, Options, Result, Version,
+};
 
 use crate::model::Image;
 use crate::recipe::{chain, Recipe};
@@ -26,6 +28,7 @@ pub fn convert(bytes: &[u8]) {
     let mut recipe = Recipe(bytes);
     let kind = recipe.byte();
     let (options, size) = options(&mut recipe);
+    let is_compressed = recipe.byte() % 2 == 1;
     let most = SIZES[usize::from(kind % 8)];
     let (source, _) = chain(&mut recipe, most);
     let other;
@@ -55,7 +58,7 @@ pub fn convert(bytes: &[u8]) {
             if below.is_some() {
                 options = options.backing("base", Some(Format::Raw));
             }
-            Conversion::to_qcow2(options)
+            Conversion::to_qcow2(options).compressed(is_compressed)
         }
     };
 
@@ -131,6 +134,7 @@ fn options(recipe: &mut Recipe) -> (Option<Options>, Option<u64>) {
     let mut options = Options::default().cluster_size(512 << (kind % 8));
     match kind / 8 % 4 {
         0 => options = options.version(Version::V2),
+        2 => options = options.compression_type(CompressionType::Zstd),
         1 if kind % 8 >= 5 => options = options.extended_l2(true),
         _ => options = options.refcount_bits(1 << (more % 7)),
     }

@@ -47,22 +47,37 @@ fn try_convert(
     conversion.write_file(&source, &guest.dir.path(name))
 }
 
+/// Options of a new image, and whether to compress it.
+#[derive(Clone)]
+struct Target {
+    options: Options,
+    is_compressed: bool,
+}
+
 /// Returns random options that `size` allows, also as text.
-fn random_options(rng: &mut Rng, size: u64) -> (String, Options) {
-    let text = loop {
+fn random_target(rng: &mut Rng, size: u64) -> (String, Target) {
+    let mut text = loop {
         let (text, cluster_size) = options(rng);
         if size < 256 << 20 || cluster_size > 2048 {
             break text;
         }
     };
+    if !text.contains("compat=0.10") && rng.bool() {
+        text += ",compression_type=zstd";
+    }
     let mut list = OptionList::default();
     list.add(text.as_bytes()).expect("options");
-    (text, list.options())
+    let target = Target {
+        options: list.options(),
+        is_compressed: rng.bool(),
+    };
+    (format!("{text}, -c {}", target.is_compressed), target)
 }
 
 /// Returns a conversion that replaces what an earlier one has written.
-fn conversion<'a>(options: Options, threads: usize) -> Conversion<'a> {
-    Conversion::to_qcow2(options)
+fn conversion<'a>(target: Target, threads: usize) -> Conversion<'a> {
+    Conversion::to_qcow2(target.options)
+        .compressed(target.is_compressed)
         .threads(threads)
         .existing(Existing::Replace)
 }
@@ -191,13 +206,14 @@ fn check_overlay(
     let base_chain = read_chain(guest, base, base_format);
     let size = read_chain(guest, &top, format)[0].virtual_size;
     let least = base_chain[0].virtual_size;
-    let (text, options) = random_options(rng, size.max(least));
-    let mut options = options.backing(base, Some(base_chain[0].format));
+    let (text, mut target) = random_target(rng, size.max(least));
+    let format_of_base = Some(base_chain[0].format);
+    target.options = target.options.backing(base, format_of_base);
     if size < least {
-        options = options.virtual_size(least);
+        target.options = target.options.virtual_size(least);
     }
     let write = |name: &str, from: &str, format: &str, threads| {
-        let conversion = conversion(options.clone(), threads).base(&base_chain);
+        let conversion = conversion(target.clone(), threads).base(&base_chain);
         convert(guest, &conversion, name, from, format);
     };
     let threads = rng.usize(1..=4);
@@ -231,9 +247,9 @@ fn round(rng: &mut Rng, counts: &mut Counts) {
     let reader = DiskReader::of(&images).expect("a disk");
     let size = reader.virtual_size();
     count(counts, "images");
-    let (text, options) = random_options(rng, size);
+    let (text, target) = random_target(rng, size);
     let threads = rng.usize(1..=4);
-    let ours = conversion(options.clone(), threads);
+    let ours = conversion(target.clone(), threads);
     if let Err(error) = try_convert(&guest, &ours, "ours", &top, format) {
         // When QEMU shrinks an image with compressed clusters of 2 MiB it can damage the image.
         let theirs = guest.qemu_img(&format!("convert -f {format} -O qcow2 {top} copy"));
@@ -243,6 +259,9 @@ fn round(rng: &mut Rng, counts: &mut Counts) {
     }
     check(&mut guest, "ours", &text);
     count(counts, "converted to qcow2");
+    if target.is_compressed {
+        count(counts, "compressed");
+    }
     if size <= SMALL {
         check_reader(&mut guest, rng, &reader);
         count(counts, "read");
@@ -264,7 +283,7 @@ fn round(rng: &mut Rng, counts: &mut Counts) {
     }
     if rng.bool() {
         let copy_format = copy(&mut guest, rng, size);
-        let ours = conversion(options, 5 - threads);
+        let ours = conversion(target, 5 - threads);
         convert(&guest, &ours, "ours-2", "copy", copy_format);
         assert!(same_file(&guest, "ours", "ours-2"), "{text}");
         count(counts, "converted from a copy");
@@ -298,7 +317,7 @@ fn reads_and_converts_what_random_guests_wrote() {
         }
     }
     println!("{counts:?}");
-    for what in ["read", "mapped", "converted from a copy"] {
+    for what in ["read", "mapped", "compressed", "converted from a copy"] {
         assert!(rounds < 48 || counts.contains_key(what), "{what}");
     }
 }

@@ -31,6 +31,19 @@ fn written_by(dir: &Dir, commands: &[&str]) -> Vec<u8> {
 }
 
 #[test]
+fn the_image_can_be_compressed() {
+    let dir = base_with_data();
+    let mut command = dir.command(tool());
+    command.args("provision -q -b base.raw -c -o compression_type=zstd top.qcow2 --".split(' '));
+    let script = "qemu-io -c 'write -P 2 0 512K' \"json:$DISK_BLOCKDEV\"";
+    Run::of(command.args(["sh", "-c", script])).ok();
+    dir.check("top.qcow2", "compressed");
+    let said = dir.qemu_img("check -f qcow2 top.qcow2");
+    assert!(said.contains("100.00% compressed clusters"), "{said}");
+    qemu_io(&dir, "read -P 2 0 512K", "top.qcow2");
+}
+
+#[test]
 fn only_the_final_content_changes_the_bytes() {
     let dir = base_with_data();
     let expected = written_by(&dir, &["write -P 2 128K 64K", "write -P 3 512K 100K"]);

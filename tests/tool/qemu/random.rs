@@ -66,6 +66,8 @@ fn request(rng: &mut Rng) -> Request {
             maybe(rng, name, value);
         }
     }
+    let compression_type = choose(rng, &["zlib", "zstd", "zstd", "lzma"]).to_owned();
+    maybe(rng, "compression_type", compression_type);
     rng.shuffle(&mut options);
     let bases = [("base.raw", "raw"), ("base.qcow2", "qcow2")];
     let backing = rng.bool().then(|| choose(rng, &bases));

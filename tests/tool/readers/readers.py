@@ -26,6 +26,9 @@ KINDS += [("on qcow2", "base.qcow2", options) for options in OPTIONS[:4]]
 KINDS += [("on a shorter one", "short.img", options) for options in OPTIONS[:4]]
 KINDS += [("blank", None, options) for options in OPTIONS[:4]]
 SIZE = str(2 * MB + 512)
+# Options of `convert -c`.
+COMPRESSED = ["compat=0.10", "compression_type=zlib", "compression_type=zstd", "compression_type=zstd,extended_l2=on"]
+COMPRESSED += [f"compression_type={kind},cluster_size={size}" for kind in ["zlib", "zstd"] for size in ["4K", "2M"]]
 
 
 def run(*command):
@@ -89,7 +92,7 @@ def attempt(reader, image):
 
 
 def images():
-    """Makes each kind of image, ours and QEMU's, fresh and then written to; yields its name."""
+    """Makes each kind of image, ours and QEMU's, fresh, written to and compressed; yields its name."""
     for start, base, options in KINDS:
         for image, program in [("ours", TOOL), ("theirs", "qemu-img")]:
             Path(image).unlink(missing_ok=True)
@@ -99,6 +102,12 @@ def images():
         for image in ["ours", "theirs"]:
             run("qemu-io", "-f", "qcow2", "-c", "write -P 7 1000K 100K", "-c", "write -z 0 64K", image)
         yield f"{start}, {options}, written to"
+
+    for options in COMPRESSED:
+        for image, program in [("ours", TOOL), ("theirs", "qemu-img")]:
+            Path(image).unlink(missing_ok=True)
+            run(program, "convert", "-c", "-f", "raw", "-O", "qcow2", "-o", options, "base.img", image)
+        yield f"compressed, {options}"
 
 
 def main():
