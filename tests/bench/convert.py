@@ -22,7 +22,8 @@ def measure(setup):
         path.unlink()
     for path in setup.directory.iterdir():
         path.unlink()
-    return {"cases": cases}
+    compressed = {kind: measure_compressed(setup, kind) for kind in ["zlib", "zstd"]}
+    return {"cases": cases, "compressed": compressed}
 
 
 def sources(setup):
@@ -64,22 +65,42 @@ def make_raw(path, mib, percent):
 
 
 def measure_case(setup, source):
-    target = setup.directory / "target"
     commands = {
-        OURS: [setup.tool, "convert", "-q", source, target],
-        QEMU: ["qemu-img", "convert", "-O", "qcow2", source, target],
-        QEMU_PARALLEL: ["qemu-img", "convert", "-m", "16", "-W", "-O", "qcow2", source, target],
+        OURS: [setup.tool, "convert", "-q", source],
+        QEMU: ["qemu-img", "convert", "-O", "qcow2", source],
+        QEMU_PARALLEL: ["qemu-img", "convert", "-m", "16", "-W", "-O", "qcow2", source],
     }
     if source.suffix == ".raw":
         for command in (commands[QEMU], commands[QEMU_PARALLEL]):
             command[2:2] = ["-f", "raw"]
-        commands[COPY] = ["cp", "--sparse=always", source, target]
+        commands[COPY] = ["cp", "--sparse=always", source]
+    return measure_ways(setup, commands)
+
+
+def measure_compressed(setup, compression):
+    """Compresses the real node image, because random bytes cannot be compressed."""
+    source = os.path.realpath(setup.node_image)
+    options = ["-c", "-f", "raw", "-o", f"compression_type={compression}", source]
+    qemu = ["qemu-img", "convert", "-O", "qcow2"]
+    return measure_ways(
+        setup,
+        {
+            OURS: [setup.tool, "convert", "-q", *options],
+            QEMU: [*qemu, *options],
+            QEMU_PARALLEL: [*qemu, "-m", "16", "-W", *options],
+        },
+    )
+
+
+def measure_ways(setup, commands):
+    """Runs each command, to which the name of its target is added; returns what is kept of it."""
+    target = setup.directory / "target"
     taken = {}
 
     def way(name, command):
         def measured():
             target.unlink(missing_ok=True)
-            seconds = seconds_of(lambda: run(*command))
+            seconds = seconds_of(lambda: run(*command, target))
             os.sync()  # blocks are allocated when they are written
             taken[name] = on_disk(target)
             return seconds
@@ -91,7 +112,8 @@ def measure_case(setup, source):
     found = {}
     for name, command in commands.items():
         target.unlink(missing_ok=True)
-        found[name] = spread(times[name]) | {"bytes": taken[name], "memory": peak_memory(command)}
+        memory = peak_memory([*command, target])
+        found[name] = spread(times[name]) | {"bytes": taken[name], "memory": memory}
     target.unlink()
     return found
 
@@ -134,4 +156,24 @@ def tables(results):
         ]
         head = ["", "median", "least", "runs", "times ours", "memory", "on disk"]
         lines += ["", f"{name[0].upper()}{name[1:]}:", "", *table(head, rows)]
+    for compression, ways in results.get("compressed", {}).items():
+        lines += ["", f"The node image, compressed with {compression}:", "", *compressed_table(ways)]
     return lines
+
+
+def compressed_table(ways):
+    """Compares with the faster of QEMU's two ways: both write the same size."""
+    best = min((QEMU, QEMU_PARALLEL), key=lambda name: ways[name]["least"])
+    rows = [
+        [
+            way,
+            *spread_text(found),
+            str(found["runs"]),
+            f"{found['least'] / ways[best]['least']:.2f}",
+            f"{found['bytes'] / ways[best]['bytes']:.3f}",
+            bytes_text(found["memory"]),
+            bytes_text(found["bytes"]),
+        ]
+        for way, found in ways.items()
+    ]
+    return table(["", "median", "least", "runs", "time / QEMU's best", "size / QEMU's", "memory", "on disk"], rows)
