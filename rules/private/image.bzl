@@ -18,7 +18,7 @@ def _qcow2_image_impl(ctx):
             repr(ctx.attr.src_format),
         ))
     if ctx.attr.compression:
-        rule_error(ctx, "compression", "it is {}, but there is no src, and a blank disk has no data: give src too".format(
+        attribute_error("compression", "it is {}, but there is no src, and a blank disk has no data: give src too".format(
             repr(ctx.attr.compression),
         ))
     size = declared_size(ctx)

@@ -23,7 +23,7 @@ impl Subclusters {
 pub(crate) enum Allocator {
     /// To the offset that they have on the disk.
     Raw,
-    Packed(Packer),
+    Packed(Box<Packer>),
 }
 
 /// Consecutive bytes of a part of the disk, or of its compressed clusters, that are consecutive

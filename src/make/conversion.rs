@@ -246,7 +246,7 @@ impl<'a> Conversion<'a> {
                     size: packer.mapping().subcluster_size() as usize,
                     count: packer.mapping().subclusters(),
                 };
-                (Allocator::Packed(packer), subclusters)
+                (Allocator::Packed(Box::new(packer)), subclusters)
             }
         };
         let pipeline = Pipeline {

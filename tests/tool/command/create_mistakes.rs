@@ -68,7 +68,7 @@ fn refuses_a_size_over_the_limit() {
 #[test]
 fn refuses_an_unknown_option_or_value() {
     let list = "there is no such option, only compat, cluster_size, refcount_bits, \
-                lazy_refcounts, extended_l2, backing_file, backing_fmt and size";
+                lazy_refcounts, extended_l2, compression_type, backing_file, backing_fmt and size";
     create_fails("-o foo=1 x 1G", 2, &format!("-o \"foo\": {list}"));
     create_fails("-o foo x 1G", 2, "-o \"foo\": write it as NAME=VALUE");
     create_fails(
