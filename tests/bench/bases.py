@@ -106,54 +106,67 @@ def measure(setup):
     mib = 256 if setup.small else 5 * 1024
     workspace = Workspace(setup)
     workspace.write("make_image.py", MAKE_IMAGE)
-    for package, format, targets in PACKAGES.values():
-        text = LOAD + targets.replace("{mib}", str(mib)) + OVERLAY.replace("{format}", format)
-        workspace.write(f"{package}/BUILD.bazel", text)
+    packages = {
+        label: (package, format, targets.replace("{mib}", str(mib)))
+        for label, (package, format, targets) in PACKAGES.items()
+    }
+    return {"size": mib, "ways": measure_packages(workspace, packages)}
+
+
+def measure_packages(workspace, packages):
+    """Measures the builds of an overlay on a base of each package; ends the workspace."""
+    setup = workspace.setup
+    found, targets = {}, {}
+    for label, (package, format, text) in packages.items():
+        workspace.write(f"{package}/BUILD.bazel", LOAD + text + OVERLAY.replace("{format}", format))
+        targets[label] = f"//{package}:node"
     rounds = setup.rounds or (1 if setup.small else 3)
     try:
         # The first builds warm up the server; their times do not count.
-        found = {label: bytes_of(workspace, label) for label in PACKAGES}
+        found = {label: bytes_of(workspace, target) for label, target in targets.items()}
         for kind, seconds in KINDS.items():
-            ways = {label: lambda label=label, seconds=seconds: seconds(workspace, label) for label in PACKAGES}
+            ways = {
+                label: lambda target=target, seconds=seconds: seconds(workspace, target)
+                for label, target in targets.items()
+            }
             times = in_turn(ways, rounds, setup.limit)
-            for label in PACKAGES:
+            for label in targets:
                 found[label][kind] = spread(times[label])
     finally:
         workspace.close()
-    return {"size": mib, "ways": found}
+    return found
 
 
-def build(workspace, label, *flags):
-    """Builds the overlay of a label and its base from nothing; returns the seconds for the actions.
+def build(workspace, target, *flags):
+    """Builds an overlay and its base from nothing; returns the seconds for the actions.
 
-    Bazel loads and analyzes the targets before, which takes the same time for each label.
+    Bazel loads and analyzes the targets before, which takes the same time for each base.
     """
-    target = f"//{PACKAGES[label][0]}:node"
     workspace.bazel("clean")
     workspace.bazel("build", "--nobuild", target, *flags)
     os.sync()
     return workspace.build(target, *flags)
 
 
-def build_with_disk_cache(workspace, label):
+def build_with_disk_cache(workspace, target):
     cache = workspace.setup.directory / "cache"
-    seconds = build(workspace, label, f"--disk_cache={cache}")
+    seconds = build(workspace, target, f"--disk_cache={cache}")
     shutil.rmtree(cache)
     return seconds
 
 
-def build_with_remote_cache(workspace, label):
-    return build_and_send(workspace, label)[0]
+def build_with_remote_cache(workspace, target):
+    return build_and_send(workspace, target)[0]
 
 
-def build_and_send(workspace, label):
+def build_and_send(workspace, target):
     """Returns the seconds of a build with a remote cache, and the bytes sent to the cache."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cache) as server:
         server.received = 0
         threading.Thread(target=server.serve_forever, daemon=True).start()
         # The cache answers only after a whole file was sent, which can take long.
         remote = f"--remote_cache=http://127.0.0.1:{server.server_port}"
-        seconds = build(workspace, label, remote, "--remote_timeout=1h")
+        seconds = build(workspace, target, remote, "--remote_timeout=1h")
         server.shutdown()
     return seconds, server.received
 
@@ -162,10 +175,10 @@ def build_and_send(workspace, label):
 KINDS = {"plain": build, "disk": build_with_disk_cache, "remote": build_with_remote_cache}
 
 
-def bytes_of(workspace, label):
+def bytes_of(workspace, target):
     """The bytes that a build hashes, stores in a disk cache and sends to a remote cache."""
     cache, log = workspace.setup.directory / "cache", workspace.setup.directory / "log.json"
-    build(workspace, label, f"--disk_cache={cache}", f"--execution_log_json_file={log}")
+    build(workspace, target, f"--disk_cache={cache}", f"--execution_log_json_file={log}")
     os.sync()  # blocks are allocated when they are written
     found = {
         "hashed": sum(bytes_of_outputs(log.read_text())),
@@ -173,7 +186,7 @@ def bytes_of(workspace, label):
         "length": sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()),
     }
     shutil.rmtree(cache)
-    return found | {"sent": build_and_send(workspace, label)[1]}
+    return found | {"sent": build_and_send(workspace, target)[1]}
 
 
 def bytes_of_outputs(log):
@@ -186,17 +199,21 @@ def bytes_of_outputs(log):
 
 
 def tables(results):
-    ways = results["ways"]
+    return ["", f"A base of {bytes_text(results['size'] << 20)}:", "", *tables_of(results["ways"], RAW)]
+
+
+def tables_of(ways, reference):
+    """The tables of `measure_packages`, with times relative to those of one label."""
     rows = []
     for label, found in ways.items():
         row = [label]
         for kind in KINDS:
-            row += [*spread_text(found[kind]), ratio_text(found[kind]["median"] / ways[RAW][kind]["median"])]
+            row += [*spread_text(found[kind]), ratio_text(found[kind]["median"] / ways[reference][kind]["median"])]
         rows.append(row)
     head = ["a base and an overlay"]
     for name in ["from nothing", "with a disk cache", "with a remote cache on this machine"]:
         head += [name, "least", "times raw"]
-    lines = ["", f"A base of {bytes_text(results['size'] << 20)}:", "", *table(head, rows), ""]
+    lines = [*table(head, rows), ""]
     rows = [
         [label, *(bytes_text(found[name]) for name in ["hashed", "cache", "length", "sent"])]
         for label, found in ways.items()

@@ -4,8 +4,7 @@ import math
 from xml.sax.saxutils import escape
 
 import bases
-import boot
-import targets
+import convert
 from measure import bytes_text, time_text
 
 WIDTH, LABELS, BAR, GAP = 780, 270, 16, 8
@@ -36,45 +35,38 @@ def draw(results):
 
 
 def panels(results):
-    """Yields title, bars (label, value, whether it is ours), the format of values, whether logarithmic."""
+    """Yields title, bars (label, value, whether it is ours), and whether they are logarithmic."""
     for case in results.get("disks", {}).get("cases", []):
         if (case["size"], case["count"]) == (1024, 8):
             ways = {name.replace("`", ""): way for name, way in case["ways"].items() if "median" in way}
-            what = "Eight writable disks from a node image of 1 GiB"
-            for title, key, show in [("time", "median", time_text), ("on disk", "bytes", bytes_text)]:
-                bars = [(name.partition(",")[0], way[key], "overlay" in name) for name, way in ways.items()]
-                yield f"{what}: {title} (logarithmic)", bars, show, True
-    if "targets" in results:
-        shown = [targets.WRITE, targets.RUN, targets.GENRULE, targets.OVERLAY]
-        labels = results["targets"]["labels"]
-        bars = [(name.replace("`", ""), labels[name]["cold"]["median"], "overlay" in name) for name in shown]
-        yield "1,000 Bazel targets, built from nothing", bars, time_text, False
+            bars = [(name.partition(",")[0], way["median"], "overlay" in name) for name, way in ways.items()]
+            yield "Eight writable disks from a node image of 1 GiB (logarithmic)", bars, True
     if "bases" in results:
-        ways = {name.replace("`", ""): way for name, way in results["bases"]["ways"].items()}
-        what = f"A base of {bytes_text(results['bases']['size'] << 20)} with 12 % data, and an overlay"
-        bars = [(name, way["plain"]["median"], name != bases.RAW) for name, way in ways.items()]
-        yield f"{what}: built from nothing", bars, time_text, False
-        bars = [(name, way["sent"], name != bases.RAW) for name, way in ways.items()]
-        yield f"{what}: sent to a remote cache", bars, bytes_text, False
-    if "convert" in results:
-        for name, ways in results["convert"]["cases"].items():
-            if "5 GiB" in name or "zlib" in name:
-                bars = [(way.replace("`", ""), found["median"], "overlay" in way) for way, found in ways.items()]
-                yield f"Converted to qcow2: {name}", bars, time_text, False
-    if "warm" in results:
-        ways = results["warm"]["ways"]
-        bars = [(name, ways[name]["median"], "warm" in name) for name in ["boot three", "warm start three"]]
-        yield "Three Linux nodes answer their first command", bars, time_text, False
-    if "boot" in results:
-        kinds = results["boot"]["kinds"]
+        names = {bases.RAW: "raw", bases.CONVERTED: "qcow2_image", bases.GENRULE: "genrule with convert"}
+        ways = results["bases"]["ways"]
+        bars = [(name, ways[label]["plain"]["median"], label != bases.RAW) for label, name in names.items()]
+        title = f"A base of {bytes_text(results['bases']['size'] << 20)} with 12 % data, and an overlay, built from nothing"
+        yield title, bars, False
+    if "compressed" in results.get("convert", {}):
+        ways = {
+            "": results["convert"]["cases"]["raw, 1 GiB with 60 % data"],
+            " -c, zstd": results["convert"]["compressed"]["zstd"],
+        }
         bars = [
-            (kind, found["made"]["median"] + found["boot"]["median"], kind != boot.COPY)
-            for kind, found in kinds.items()
+            (name.replace("`", "") + option, found["median"], name == convert.OURS)
+            for option, found_of in ways.items()
+            for name, found in found_of.items()
+            if name != convert.COPY
         ]
-        yield "A Linux guest of 1 GiB: its disk is made and it boots", bars, time_text, False
+        yield "Raw images of 1 GiB converted to qcow2", bars, False
+    if "warm" in results:
+        names = {"boot three": "boot", "warm start three": "start from a saved state"}
+        ways = results["warm"]["ways"]
+        bars = [(name, ways[way]["median"], "warm" in way) for way, name in names.items()]
+        yield "Three Linux nodes answer their first command", bars, False
 
 
-def draw_panel(title, bars, show, logarithmic):
+def draw_panel(title, bars, logarithmic):
     lines = f'    <text class="title" x="0" y="16">{escape(title)}</text>\n'
     y = 28
     for label, value, ours in bars:
@@ -83,7 +75,7 @@ def draw_panel(title, bars, show, logarithmic):
         lines += (
             f'    <text x="{LABELS - 8}" y="{y + 13}" text-anchor="end">{escape(label)}</text>\n'
             f'    <rect class="{kind}" x="{LABELS}" y="{y}" width="{width:.0f}" height="{BAR}" rx="2"/>\n'
-            f'    <text x="{LABELS + width + 6:.0f}" y="{y + 13}">{escape(show(value))}</text>\n'
+            f'    <text x="{LABELS + width + 6:.0f}" y="{y + 13}">{escape(time_text(value))}</text>\n'
         )
         y += BAR + GAP
     return lines, y + 14

@@ -2,7 +2,7 @@
 
     ./bazelw run -c opt //tests/bench:compare -- [PART...] [--small] [--directory DIR]
 
-The parts are disks, targets, bases, convert, boot, warm and writes; the default is all of them.
+The parts are disks, targets, bases, compressed, convert, boot, warm and writes; the default is all of them.
 It prints the tables, and updates results.json and chart.svg beside this file for the parts that
 ran. With --small everything is small and quick, and the two files are not changed.
 """
@@ -17,6 +17,7 @@ import tempfile
 import bases
 import boot
 import chart
+import compressed
 import convert
 import copies
 import targets
@@ -27,6 +28,7 @@ PARTS = {
     "disks": copies,
     "targets": targets,
     "bases": bases,
+    "compressed": compressed,
     "convert": convert,
     "boot": boot,
     "warm": warm,

@@ -16,7 +16,7 @@ MOUNT_VARIABLES = "mount -t efivarfs efivarfs /sys/firmware/efi/efivars"
 
 # TPM2_ReadClock: the TPM counts its resets and its restarts, and keeps the numbers in its state.
 COUNT_STARTS = (
-    "python3 -c 'tpm = open(\"/dev/tpm0\", \"r+b\", 0); tpm.write(bytes.fromhex(\"80010000000a00000181\")); "
+    'python3 -c \'tpm = open("/dev/tpm0", "r+b", 0); tpm.write(bytes.fromhex("80010000000a00000181")); '
     "answer = tpm.read(100); print(int.from_bytes(answer[26:30]) + int.from_bytes(answer[30:34]))'"
 )
 
