@@ -55,22 +55,22 @@ impl Output for Mutex<Vec<u8>> {
     }
 }
 
-/// A new file.
-pub(crate) struct NewFile<'a> {
+/// A new file as output.
+pub(crate) struct OutputFile<'a> {
     file: &'a File,
     is_sharing: bool,
 }
 
-impl<'a> NewFile<'a> {
+impl<'a> OutputFile<'a> {
     pub fn new(file: &'a File) -> Self {
-        NewFile {
+        OutputFile {
             file,
             is_sharing: system::can_share(file),
         }
     }
 }
 
-impl Output for NewFile<'_> {
+impl Output for OutputFile<'_> {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_all_at(bytes, offset)
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 
 use crate::copy::buffer::Buffer;
-use crate::copy::output::{NewFile, Output};
+use crate::copy::output::{Output, OutputFile};
 use crate::format::zeros::data_ranges;
 use crate::image::storage::{OpenFile, Storage};
 
@@ -24,7 +24,7 @@ pub fn copy_sparse(from: &File, to: &File) -> io::Result<()> {
     let length = from.metadata()?.len();
     let file = from.try_clone()?;
     let source = OpenFile { file, length };
-    let target = NewFile::new(to);
+    let target = OutputFile::new(to);
     let mut start = 0;
     while start < length {
         let (is_data, end) = source.data_at(start);
@@ -39,7 +39,7 @@ pub fn copy_sparse(from: &File, to: &File) -> io::Result<()> {
     target.set_length(length)
 }
 
-fn copy_data(source: &OpenFile, range: Range<u64>, target: &NewFile) -> io::Result<()> {
+fn copy_data(source: &OpenFile, range: Range<u64>, target: &OutputFile) -> io::Result<()> {
     if range.is_empty() {
         return Ok(());
     }

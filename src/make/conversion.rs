@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::copy::allocator::{Allocator, Subclusters};
 use crate::copy::difference::{in_base, PartsToCopy};
-use crate::copy::output::{NewFile, Output};
+use crate::copy::output::{Output, OutputFile};
 use crate::copy::packer::Packer;
 use crate::copy::pipeline::Pipeline;
 use crate::copy::source::Source;
@@ -192,7 +192,7 @@ impl<'a> Conversion<'a> {
     fn write(
         &self,
         path: &Path,
-        copy: impl FnOnce(Option<&DiskReader<OpenFile>>, &NewFile) -> Result<NewImage>,
+        copy: impl FnOnce(Option<&DiskReader<OpenFile>>, &OutputFile) -> Result<NewImage>,
     ) -> Result<NewImage> {
         check_chain(self.base).map_err(in_base)?;
         let base = match self.base {
@@ -200,7 +200,7 @@ impl<'a> Conversion<'a> {
             images => Some(DiskReader::of(images).map_err(in_base)?),
         };
         let write = |file: &File| {
-            let new_image = copy(base.as_ref(), &NewFile::new(file))?;
+            let new_image = copy(base.as_ref(), &OutputFile::new(file))?;
             if let Some(reader) = &base {
                 check_unchanged(self.base, reader)?;
             }
