@@ -20,4 +20,7 @@ In \`MODULE.bazel\`:
 \`\`\`starlark
 bazel_dep(name = "rules_qcow2", version = "$version")
 \`\`\`
+
 END
+# What is new: the first section of the changelog.
+awk '/^## / { sections++; next } sections == 1' .github/CHANGELOG.md
