@@ -90,7 +90,7 @@ mod tests {
     /// Returns clusters of `size` bytes from the easiest to the hardest.
     fn clusters(size: usize) -> Vec<Vec<u8>> {
         let words: Vec<u8> = noise(size, 1).iter().map(|byte| byte % 7).collect();
-        let lines: String = (0..size)
+        let lines: String = (0..=size / 15)
             .map(|i| format!("{i} squared is {}\n", i * i))
             .collect();
         let repeated = noise(5000, 2).repeat(size / 5000 + 1);
@@ -105,7 +105,7 @@ mod tests {
         for compression_type in TYPES {
             let mut decompressor = Decompressor::new();
             let mut compressor = Compressor::new(compression_type);
-            for size in (9..=21).map(|bits| 1 << bits) {
+            for size in [9, 12, 16, 21].map(|bits| 1 << bits) {
                 let mut output = b"earlier".to_vec();
                 for cluster in clusters(size) {
                     let start = output.len();
@@ -151,7 +151,7 @@ mod tests {
         let repeated = noise(3000, 6).repeat(20);
         let mut output = Vec::new();
         let mut compressor = Compressor::new(CompressionType::Zlib);
-        for cluster in [repeated, clusters(1 << 20).concat()] {
+        for cluster in [repeated, clusters(64 << 10).concat()] {
             output.clear();
             compressor.compress(&cluster, &mut output).expect("smaller");
             // In small pieces, so that the output cannot serve as the window.
@@ -174,7 +174,7 @@ mod tests {
     fn earlier_clusters_do_not_change_the_bytes() {
         for compression_type in TYPES {
             let mut used = Compressor::new(compression_type);
-            for size in [4096, 512, 64 << 10, 1 << 20, 64 << 10] {
+            for size in [4096, 512, 256 << 10, 4096] {
                 for cluster in clusters(size) {
                     let (mut one, mut other) = (Vec::new(), Vec::new());
                     used.compress(&cluster, &mut one);
