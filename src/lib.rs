@@ -69,6 +69,6 @@ pub use image::disk_reader::{Content, DiskReader, Extent};
 pub use image::image_info::ImageInfo;
 pub use image::storage::{OpenFile, Storage};
 pub use make::conversion::{Conversion, NewImage};
-pub use make::file::{check_target, create_file, write_file, Existing};
+pub use make::file::{check_target, create_file, write_file, Existing, UnnamedFile};
 pub use make::fresh::FreshDisk;
 pub use make::new_file::{flush, remove_unfinished};

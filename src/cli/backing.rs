@@ -25,6 +25,15 @@ pub struct Backing {
 }
 
 impl Backing {
+    /// Returns the qcow2 image called `name`.
+    pub fn qcow2(name: OsString) -> Self {
+        Backing {
+            name,
+            format: Some(Format::Qcow2),
+            probe: None,
+        }
+    }
+
     /// Returns the backing file that is given as `option` or in `list`, from which it is
     /// taken.
     pub fn of(matches: &ArgMatches, option: &str, list: &mut OptionList) -> Result<Option<Self>> {

@@ -26,7 +26,7 @@ use crate::image::chain_checks::{
 use crate::image::disk_reader::DiskReader;
 use crate::image::image_info::ImageInfo;
 use crate::image::storage::{OpenFile, Storage};
-use crate::make::file::{write_watched_file, Existing};
+use crate::make::file::{write_unnamed, Existing, UnnamedFile};
 
 /// More threads are no faster: they wait for the disk and for the kernel.
 const MAX_THREADS: usize = 4;
@@ -146,6 +146,20 @@ impl<'a> Conversion<'a> {
     /// file has changed since a disk above it recorded it, and if an image changes while it is
     /// read. No file is left behind.
     pub fn write_file(&self, source: &[ImageInfo], path: &Path) -> Result<NewImage> {
+        self.named(self.write_unnamed(source, path)?)
+    }
+
+    /// Does what [`write_file`](Self::write_file) does, except that the file does not get its name
+    /// yet: several images can be complete before the first has one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write_file`](Self::write_file).
+    pub fn write_unnamed(
+        &self,
+        source: &[ImageInfo],
+        path: &Path,
+    ) -> Result<(NewImage, UnnamedFile)> {
         self.write(path, |base, output| {
             self.check_source(source)?;
             let reader = DiskReader::of(source)?;
@@ -162,13 +176,13 @@ impl<'a> Conversion<'a> {
     ///
     /// Those of [`write_file`](Self::write_file) and of `source`.
     pub fn write_stream(&self, source: &mut (dyn Read + Send), path: &Path) -> Result<NewImage> {
-        self.write(path, |base, output| {
+        self.named(self.write(path, |base, output| {
             let size = self.rounded_size();
             let least = base.map_or(0, DiskReader::virtual_size);
             let limit = size.unwrap_or_else(|| self.max_size());
             let stream = Stream::new(source, limit, least);
             self.copy(Source::Stream(stream), size, base, output)
-        })
+        })?)
     }
 
     /// Writes the content of `source` to `output`, from any kind of storage. `base` is the
@@ -193,7 +207,7 @@ impl<'a> Conversion<'a> {
         &self,
         path: &Path,
         copy: impl FnOnce(Option<&DiskReader<OpenFile>>, &OutputFile) -> Result<NewImage>,
-    ) -> Result<NewImage> {
+    ) -> Result<(NewImage, UnnamedFile)> {
         check_chain(self.base).map_err(in_base)?;
         let base = match self.base {
             [] => None,
@@ -206,9 +220,14 @@ impl<'a> Conversion<'a> {
             }
             Ok(new_image)
         };
-        write_watched_file(path, self.existing, write, |new_image| {
-            (self.progress)(new_image.virtual_size);
-        })
+        write_unnamed(path, self.existing, write)
+    }
+
+    /// Gives a complete image its name.
+    fn named(&self, (new_image, file): (NewImage, UnnamedFile)) -> Result<NewImage> {
+        (self.progress)(new_image.virtual_size);
+        file.name()?;
+        Ok(new_image)
     }
 
     /// Copies the content of a disk, except for what the images below the `depth` topmost hold.

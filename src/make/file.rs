@@ -3,7 +3,7 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::format::error::{Error, Result};
 use crate::format::layout::Layout;
@@ -54,16 +54,43 @@ pub fn write_file<T>(
     existing: Existing,
     write: impl FnOnce(&File) -> Result<T>,
 ) -> Result<T> {
-    write_watched_file(path, existing, write, |_| ())
+    let (written, file) = write_unnamed(path, existing, write)?;
+    file.name()?;
+    Ok(written)
 }
 
-/// Does what [`write_file`] does, and calls `before_named` just before the file gets its name.
-pub(crate) fn write_watched_file<T>(
+/// A complete file that has no name yet, or a temporary one. It is removed if it does not get its
+/// name.
+pub struct UnnamedFile {
+    new: NewFile,
+    path: PathBuf,
+    existing: Existing,
+}
+
+impl UnnamedFile {
+    /// Gives the file its name, as the last step of [`write_file`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system and of [`Existing`].
+    pub fn name(self) -> Result<()> {
+        let named = match self.existing {
+            Existing::Keep => self.new.name(&self.path),
+            Existing::Replace => self.new.replace(&self.path),
+        };
+        named.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Error::Exists,
+            _ => error.into(),
+        })
+    }
+}
+
+/// Does what [`write_file`] does, except that the file does not get its name yet.
+pub(crate) fn write_unnamed<T>(
     path: &Path,
     existing: Existing,
     write: impl FnOnce(&File) -> Result<T>,
-    before_named: impl FnOnce(&T),
-) -> Result<T> {
+) -> Result<(T, UnnamedFile)> {
     let replaced = check_target(path, existing)?;
     let new = NewFile::beside(path)?;
     if let Some(replaced) = &replaced {
@@ -71,16 +98,15 @@ pub(crate) fn write_watched_file<T>(
     }
     let written = write(new.file())?;
     flush(new.file())?;
-    before_named(&written);
-    let named = match existing {
-        Existing::Keep => new.name(path),
-        Existing::Replace => new.replace(path),
-    };
-    match named {
-        Ok(()) => Ok(written),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Exists),
-        Err(error) => Err(error.into()),
-    }
+    let path = path.to_owned();
+    Ok((
+        written,
+        UnnamedFile {
+            new,
+            path,
+            existing,
+        },
+    ))
 }
 
 /// Checks that nothing is at `path`, or a file that may be replaced. [`write_file`] does this

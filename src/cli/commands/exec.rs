@@ -1,7 +1,6 @@
 //! `qcow2-overlay exec`: fresh disks and copies for one command, and then that command.
 
 use std::env;
-use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -9,7 +8,7 @@ use std::path::{self, PathBuf};
 use std::process;
 
 use anyhow::{Context, Result};
-use clap::{value_parser, Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use qcow2_overlay::FreshDisk;
 use tempfile::TempDir;
 
@@ -18,7 +17,9 @@ use crate::cli::bazel::environment::variable;
 use crate::cli::bazel::kept_disks::{self, Keep, Made};
 use crate::cli::disks::copies::{copy_tree, Links};
 use crate::cli::disks::fresh_disks::{self, make_directory, write_disk, Disk};
-use crate::cli::disks::names::{check_names, Named, RESERVED, RESERVED_STARTS};
+use crate::cli::disks::names::{
+    check_names, named, named_argument, Named, RESERVED, RESERVED_STARTS,
+};
 use crate::cli::messages::say;
 use crate::cli::process::child::{cannot_run, end_like, Waiter};
 
@@ -29,6 +30,10 @@ pub struct Job {
     pub keep: Keep,
     pub command: process::Command,
 }
+
+/// The values of `--disk` and `--copy`.
+const DISK: &str = "NAME=OVERLAY";
+const COPY: &str = "NAME=PATH";
 
 /// The variable for the path of this program.
 const TOOL: &str = "QCOW2_OVERLAY";
@@ -73,22 +78,18 @@ pub fn command() -> Command {
         )
         .after_help(format!("{HELP}\n\n{}", help_of_names()))
         .arg(
-            Arg::new("disk")
-                .long("disk")
-                .value_name("NAME=OVERLAY")
-                .required_unless_present("copy")
-                .action(ArgAction::Append)
-                .value_parser(value_parser!(OsString))
-                .help("Make a disk from the qcow2 image OVERLAY; can be repeated"),
+            named_argument(
+                "disk",
+                DISK,
+                "Make a disk from the qcow2 image OVERLAY; can be repeated",
+            )
+            .required_unless_present("copy"),
         )
-        .arg(
-            Arg::new("copy")
-                .long("copy")
-                .value_name("NAME=PATH")
-                .action(ArgAction::Append)
-                .value_parser(value_parser!(OsString))
-                .help("Copy the file or directory PATH; can be repeated"),
-        )
+        .arg(named_argument(
+            "copy",
+            COPY,
+            "Copy the file or directory PATH; can be repeated",
+        ))
         .arg(
             Arg::new("keep")
                 .long("keep")
@@ -110,17 +111,10 @@ fn help_of_names() -> String {
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let named = |name: &str| {
-        let option = format!("--{name}");
-        let texts = matches.get_many::<OsString>(name).into_iter().flatten();
-        texts
-            .map(|text| Named::parse(&option, text))
-            .collect::<Result<Vec<_>>>()
-    };
     let keep = matches.get_one::<String>("keep").map(String::as_str);
     start(Job {
-        disks: named("disk")?,
-        copies: named("copy")?,
+        disks: named(matches, "disk", DISK)?,
+        copies: named(matches, "copy", COPY)?,
         keep: keep.and_then(Keep::named).expect("clap checks it"),
         command: command_of(matches),
     })

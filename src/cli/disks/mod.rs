@@ -2,5 +2,7 @@
 
 pub mod block_node;
 pub mod copies;
+pub mod derived;
 pub mod fresh_disks;
 pub mod names;
+pub mod results;

@@ -1,10 +1,11 @@
 //! The arguments NAME=PATH of disks and copies, and their names.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::{value_parser, Arg, ArgAction, ArgMatches};
 
 use crate::cli::failure::usage;
 
@@ -23,21 +24,34 @@ pub struct Named {
 }
 
 impl Named {
-    /// Parses `NAME=PATH`, the value of `option`.
-    pub fn parse(option: &str, text: &OsStr) -> Result<Self> {
+    /// Parses a value of `option`, which is to be written as in `form`: `NAME=PATH`.
+    pub fn parse(option: &str, form: &str, text: &OsStr) -> Result<Self> {
         let bytes = text.as_bytes();
         let Some(end) = bytes.iter().position(|&byte| byte == b'=') else {
-            let form = match option {
-                "--disk" => "NAME=OVERLAY",
-                _ => "NAME=PATH",
-            };
-            return Err(usage(format!("{option} {text:?}: write it as {form}")));
+            return Err(usage(format!("--{option} {text:?}: write it as {form}")));
         };
         Ok(Named {
             name: String::from_utf8_lossy(&bytes[..end]).into_owned(),
             path: PathBuf::from(OsStr::from_bytes(&bytes[end + 1..])),
         })
     }
+}
+
+/// Returns the argument for the option `option`, of which there can be several.
+pub fn named_argument(option: &'static str, form: &'static str, help: &'static str) -> Arg {
+    Arg::new(option)
+        .long(option)
+        .value_name(form)
+        .action(ArgAction::Append)
+        .value_parser(value_parser!(OsString))
+        .help(help)
+}
+
+/// Returns what was given for [`named_argument`].
+pub fn named(matches: &ArgMatches, option: &str, form: &str) -> Result<Vec<Named>> {
+    let texts = matches.get_many::<OsString>(option).into_iter().flatten();
+    let parse = |text: &OsString| Named::parse(option, form, text);
+    texts.map(parse).collect()
 }
 
 /// Returns whether a block node of QEMU can have this name (`util/id.c`, `id_wellformed`; at most 31
