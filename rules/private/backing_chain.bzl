@@ -26,7 +26,20 @@ def add_backing(ctx, args, image, base, *, is_read):
       The backing file and its chain, as `place_beside` returns them.
     """
     backing, chain = place_beside(ctx, "backing", base.file, base.chain)
-    args.add("-b", _relative_path(backing.short_path, image.short_path))
+    add_placed(args, image, base, backing, is_read = is_read)
+    return backing, chain
+
+def add_placed(args, image, base, backing, *, is_read):
+    """Does what `add_backing` does with a backing file that is in its place already.
+
+    Args:
+      args: Args: the command line, `create` or `provision`.
+      image: File: the new image.
+      base: what `image_of` returns for the attribute `backing`.
+      backing: File: the backing file, as `place_beside` returns it.
+      is_read: whether the action reads the backing file.
+    """
+    args.add("-b", relative_path(backing, image))
     if base.format:
         args.add("-F", base.format)
     if is_read:
@@ -37,9 +50,8 @@ def add_backing(ctx, args, image, base, *, is_read):
     else:
         # The base is not an input. Each test opens it, and reports a wrong size or format.
         args.add("-u")
-    return backing, chain
 
-def place_beside(ctx, attribute, image, chain):
+def place_beside(ctx, attribute, image, chain, *, target = None, name = None):
     """Puts an image and its chain where an image generated in this package finds them.
 
     Args:
@@ -47,6 +59,8 @@ def place_beside(ctx, attribute, image, chain):
       attribute: the name of the attribute that names the image.
       image: File: the image.
       chain: depset of File: all files that `image` needs, including itself.
+      target: Target: the target that provides the image. Default: the value of the attribute.
+      name: the name of the image that is backed by it, without suffix. Default: that of the rule.
 
     Returns:
       The image and the chain: the same files, or links to them in the package that have
@@ -57,13 +71,13 @@ def place_beside(ctx, attribute, image, chain):
         return image, chain
     if len({file.owner.repo_name: None for file in files}) > 1:
         attribute_error(attribute, "the chain of {} has files of several repositories, whose places differ from tree to tree: make each overlay with qcow2_overlay, which links files from elsewhere".format(
-            shown(getattr(ctx.attr, attribute).label),
+            shown((target or getattr(ctx.attr, attribute)).label),
         ))
     places = [file.short_path.split("/") for file in files]
     shared = _shared([place[:-1] for place in places])
     links = {}
     for file, place in zip(files, places):
-        name = "/".join([ctx.label.name + ".base"] + place[shared:])
+        name = "/".join([(name or ctx.label.name) + ".base"] + place[shared:])
         links[file] = ctx.actions.declare_file(name)
 
         # Bazel treats such a link as the file itself: actions and tests find the content
@@ -75,10 +89,18 @@ def _is_beside(ctx, file):
     return not file.is_source and file.root.path == ctx.bin_dir.path and \
            file.owner.repo_name == ctx.label.repo_name
 
-def _relative_path(path, start):
-    """Returns the relative path of the file `path` from the directory of the file `start`."""
-    parts = path.split("/")
-    directories = start.split("/")[:-1]
+def relative_path(file, start):
+    """Returns the path by which one file refers to another.
+
+    Args:
+      file: File: the other file.
+      start: File: the file with the reference.
+
+    Returns:
+      The path of `file` from the directory of `start`.
+    """
+    parts = file.short_path.split("/")
+    directories = start.short_path.split("/")[:-1]
     shared = _shared([parts[:-1], directories])
     return "/".join([".."] * (len(directories) - shared) + parts[shared:])
 

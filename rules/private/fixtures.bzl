@@ -1,4 +1,4 @@
-"""The attributes `disks` and `copies`: what a test may write to."""
+"""The attributes `disks` and `copies`: what a test, or the tool of an image, may write to."""
 
 load(":errors.bzl", "attribute_error", "shown")
 load(":providers.bzl", "Qcow2Info")
@@ -77,8 +77,6 @@ def fixtures_of(ctx):
       names of copies to File.
     """
     disks, copies = ctx.attr.disks, ctx.attr.copies
-    if not disks and not copies:
-        attribute_error("disks", "it is empty, and so is copies: give at least one disk, as in {\"NODE1\": \":node\"}")
     for attribute, names in {"copies": copies, "disks": disks}.items():
         for name in names:
             _check_name(attribute, name)
@@ -90,13 +88,28 @@ def fixtures_of(ctx):
     for name in copies:
         if name in disks:
             attribute_error("copies", "{} is the name of a disk too: give one of them another name".format(name))
-    images = {name: _image(name, target) for name, target in disks.items()}
-    originals = {name: _original(name, target) for name, target in copies.items()}
-    _check_places(
-        [("disks", info.chain.to_list()) for info in images.values()] +
-        [("copies", originals.values()), ("data", ctx.files.data)],
+    return struct(
+        images = {name: _image(name, target) for name, target in disks.items()},
+        originals = {name: _original(name, target) for name, target in copies.items()},
     )
-    return struct(images = images, originals = originals)
+
+def fixtures_of_test(ctx):
+    """Does what `fixtures_of` does for a test, which has to have fixtures and `data`.
+
+    Args:
+      ctx: the context of a rule with the attributes `data`, `disks` and `copies`.
+
+    Returns:
+      What `fixtures_of` returns.
+    """
+    if not ctx.attr.disks and not ctx.attr.copies:
+        attribute_error("disks", "it is empty, and so is copies: give at least one disk, as in {\"NODE1\": \":node\"}")
+    fixtures = fixtures_of(ctx)
+    _check_places(
+        [("disks", info.chain.to_list()) for info in fixtures.images.values()] +
+        [("copies", fixtures.originals.values()), ("data", ctx.files.data)],
+    )
+    return fixtures
 
 def _check_places(named):
     """Fails if two files have one place in the runfiles, where Bazel keeps either without a word."""

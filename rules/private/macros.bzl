@@ -8,14 +8,16 @@ to the rules, whose docs the reference has too.
 
 load(":clone.bzl", "qcow2_clone")
 load(":errors.bzl", "attribute_error")
+load(":fixtures.bzl", "labels_of")
 load(":image.bzl", _qcow2_image = "qcow2_image")
 load(":overlay.bzl", _qcow2_overlay = "qcow2_overlay")
 load(":provision.bzl", _qcow2_provision = "qcow2_provision")
+load(":provisioned.bzl", "qcow2_provision_by_hand", "qcow2_provisioned_copy", "qcow2_provisioned_disk")
 
 visibility("//rules")
 
-# Attributes that `<name>.clone` copies from the image.
-_CLONE_ATTRS = ["target_compatible_with", "testonly", "visibility"]
+# Attributes that `<name>.clone` and the like copy from the image.
+_COMMON_ATTRS = ["target_compatible_with", "testonly", "visibility"]
 
 def _check_size(size):
     if type(size) not in ["string", "select"]:
@@ -23,13 +25,32 @@ def _check_size(size):
     if size == "":
         attribute_error("size", "it is empty: give bytes, or a number with one of the suffixes K, M, G, T, P, E")
 
+def _common(attributes):
+    return {"tags": ["manual"]} | {
+        key: value
+        for key, value in attributes.items()
+        if key in _COMMON_ATTRS
+    }
+
 def _declare_clone(name, attributes):
-    qcow2_clone(
-        name = name + ".clone",
-        image = name,
-        tags = ["manual"],
-        **{key: value for key, value in attributes.items() if key in _CLONE_ATTRS}
-    )
+    qcow2_clone(name = name + ".clone", image = name, **_common(attributes))
+
+def _check_parts(attribute, value):
+    """Checks the names of disks or copies, each of which becomes a target."""
+    if type(value) != "dict":
+        attribute_error(attribute, "it is not a dictionary with fixed names, each of which is a target: give a select() for a value in it")
+    for name in value:
+        if name in ["clone", "provision"]:
+            attribute_error(attribute, "{} is the name of a target that every derived image has: give another name".format(repr(name)))
+
+def _declare_parts(name, disks, copies, attributes):
+    for disk in disks:
+        part = "{}.{}".format(name, disk)
+        qcow2_provisioned_disk(name = part, image = name, of = disk, **_common(attributes))
+        _declare_clone(part, attributes)
+    for copy in copies:
+        qcow2_provisioned_copy(name = "{}.{}".format(name, copy), image = name, of = copy, **_common(attributes))
+    qcow2_provision_by_hand(name = name + ".provision", image = name, **_common(attributes))
 
 def qcow2_image(name, size = None, **kwargs):
     """A disk in one file, `<name>.qcow2`: blank, or with the content of an image.
@@ -117,7 +138,7 @@ def qcow2_overlay(name, size = None, **kwargs):
     )
     _declare_clone(name, kwargs)
 
-def qcow2_provision(name, size = None, **kwargs):
+def qcow2_provision(name, size = None, disks = {}, copies = {}, **kwargs):
     """A derived image, `<name>.qcow2`: an overlay that holds what a tool wrote to the disk.
 
     ```starlark
@@ -145,6 +166,25 @@ def qcow2_provision(name, size = None, **kwargs):
     and the options, not on the order of the writes. Whether a guest writes the same content
     each time is up to the tool.
 
+    The tool can write to more than one disk, and to files and directories:
+
+    ```starlark
+    qcow2_provision(
+        name = "db",
+        backing = ":node_base",
+        copies = {"VARS": "//firmware:OVMF_VARS.fd"},
+        disks = {"DATA": ":data"},
+        tool = ":install_database",
+    )
+    ```
+
+    `$DATA` and `$DATA_BLOCKDEV` are an empty overlay of `:data`. What the tool wrote to it is the
+    target `:db.DATA`, an image with the options of `:db`. `$VARS` is a copy of the file; as the tool
+    leaves it, it is the target `:db.VARS`. All of these are written, or none.
+
+    `bazel run //pkg:db.provision -- DIRECTORY` runs the tool
+    [by hand](README.md#the-tool-by-hand), on disks that stay in DIRECTORY.
+
     Tags and `exec_properties` apply to the action: `tags = ["requires-kvm"]`, for example,
     or `["no-remote-cache"]`.
 
@@ -153,14 +193,23 @@ def qcow2_provision(name, size = None, **kwargs):
       size: Size of the disk, as in `qcow2_image`. Default: the size of `backing`, which is
         also the minimum. The tool cannot make the disk larger if its size is known before
         the build.
+      disks: Dictionary from names of further disks to images, as in `qcow2_test`, except that the
+        dictionary cannot be a `select()`. `DISK` is taken. Each disk has the size of its image.
+      copies: Dictionary from names of copies to targets with one file or one directory, as in
+        `qcow2_test`, with the same exception.
       **kwargs: The other attributes, and those common to all rules, such as `tags` and
         `visibility`.
     """
     if size != None:
         _check_size(size)
+    for attribute, value in {"copies": copies, "disks": disks}.items():
+        _check_parts(attribute, value)
     _qcow2_provision(
         name = name,
+        copies = labels_of(name + ".provision", "copies", copies),
+        disks = labels_of(name + ".provision", "disks", disks),
         virtual_size = size,
         **kwargs
     )
     _declare_clone(name, kwargs)
+    _declare_parts(name, disks, copies, kwargs)

@@ -1,12 +1,15 @@
 """The rule `qcow2_provision`."""
 
-load(":backing_chain.bzl", "add_backing")
+load(":backing_chain.bzl", "add_backing", "place_beside", "relative_path")
 load(":errors.bzl", "attribute_error")
+load(":fixtures.bzl", "fixtures_of")
+load(":fresh_disk.bzl", "fresh_disk")
 load(":image_attribute.bzl", "FORMAT_ATTR", "image_of")
 load(":image_providers.bzl", "image_providers")
 load(":name_conflicts.bzl", "keep_apart")
 load(":options.bzl", "COMPRESSION_ATTR", "OPTION_ATTRS", "image_options", "option_list")
 load(":providers.bzl", "Qcow2Info")
+load(":provisioned.bzl", "ProvisionInfo")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
 visibility("//rules/private")
@@ -14,7 +17,56 @@ visibility("//rules/private")
 # Variables that the rule sets for the tool.
 _DISK_VARIABLES = ["DISK", "DISK_BLOCKDEV"]
 
+def _check_variables(ctx):
+    """Fails if `env`, or the name of another disk or copy, is a variable that the rule sets."""
+    for attribute, names in {"copies": ctx.attr.copies, "disks": ctx.attr.disks}.items():
+        for name in names:
+            if name in _DISK_VARIABLES:
+                attribute_error(attribute, "{} is set to the disk over backing: choose another name".format(repr(name)))
+    disks = [name + end for name in ctx.attr.disks for end in ["", "_BLOCKDEV"]]
+    for names, what in [(_DISK_VARIABLES + disks, "disk"), (ctx.attr.copies, "copy")]:
+        for name in names:
+            if name in ctx.attr.env:
+                attribute_error("env", "{} is set by the rule, to the {}: choose another name".format(repr(name), what))
+    if ctx.attr.timeout < 1:
+        attribute_error("timeout", "{} is not a number of seconds: give at least 1, or leave it out".format(ctx.attr.timeout))
+
+def _add_disk(ctx, args, name, info, options):
+    """Adds a further disk to the command line of the tool, and returns the Qcow2Info of its image."""
+    image = ctx.actions.declare_file("{}.{}.qcow2".format(ctx.label.name, name))
+    backing, chain = place_beside(
+        ctx,
+        "disks",
+        info.image,
+        info.chain,
+        name = "{}.{}".format(ctx.label.name, name),
+        target = ctx.attr.disks[name],
+    )
+    args.add("--disk", "{}={}".format(name, relative_path(backing, image)))
+    args.add("--disk-output", image, format = name + "=%s")
+    return Qcow2Info(
+        backing = backing,
+        chain = depset([image], transitive = [chain]),
+        format = "qcow2",
+        image = image,
+        options = options,
+        size = info.size,
+    )
+
+def _add_copy(ctx, args, name, original):
+    """Adds a copy to the command line of the tool, and returns the File of what becomes of it."""
+    path = "{}.{}".format(ctx.label.name, name)
+    if original.is_directory:
+        result = ctx.actions.declare_directory(path)
+    else:
+        result = ctx.actions.declare_file(path)
+    args.add_all("--copy", [original], expand_directories = False, format_each = name + "=%s")
+    args.add_all("--copy-output", [result], expand_directories = False, format_each = name + "=%s")
+    return result
+
 def _qcow2_provision_impl(ctx):
+    _check_variables(ctx)
+    fixtures = fixtures_of(ctx)
     image = ctx.actions.declare_file(ctx.label.name + ".qcow2")
     base = image_of(ctx, "backing")
     keep_apart(ctx, [image], "outs", ctx.outputs.outs)
@@ -27,10 +79,21 @@ def _qcow2_provision_impl(ctx):
     backing, backing_chain = add_backing(ctx, args, image, base, is_read = True)
     links = [file for file in backing_chain.to_list() if file.owner == ctx.label]
     keep_apart(ctx, links, "outs", ctx.outputs.outs)
-    keep_apart(ctx, [image] + links + ctx.outputs.outs, "srcs", ctx.files.srcs)
     if ctx.attr.compression:
         args.add("-c")
     args.add("-o", option_list(options))
+    args.add("--timeout", str(ctx.attr.timeout))
+    disks = {name: _add_disk(ctx, args, name, info, options) for name, info in fixtures.images.items()}
+    copies = {name: _add_copy(ctx, args, name, original) for name, original in fixtures.originals.items()}
+    further = [info.image for info in disks.values()] + copies.values()
+    further_chain = depset(transitive = [info.chain for info in disks.values()])
+    keep_apart(ctx, further, "outs", ctx.outputs.outs)
+    links += [file for file in further_chain.to_list() if file.owner == ctx.label]
+    made = [image] + links + further + ctx.outputs.outs
+    keep_apart(ctx, made, "srcs", ctx.files.srcs)
+    for info in fixtures.images.values():
+        keep_apart(ctx, made, "disks", info.chain.to_list())
+    keep_apart(ctx, made, "copies", fixtures.originals.values())
     args.add(image)
     if base.size != None:
         args.add(str(base.size))
@@ -42,22 +105,27 @@ def _qcow2_provision_impl(ctx):
 
     # As in skylib's run_binary, labels are expanded, Make variables are not.
     expand = lambda text: ctx.expand_location(text, ctx.attr.srcs)
-    args.add_all([expand(text) for text in ctx.attr.args])
-    for name in _DISK_VARIABLES:
-        if name in ctx.attr.env:
-            attribute_error("env", "{} is set by the rule, to the disk: choose another name".format(repr(name)))
+    tool_args = [expand(text) for text in ctx.attr.args]
+    args.add_all(tool_args)
+    env = {name: expand(value) for name, value in ctx.attr.env.items()}
+    srcs = depset(ctx.files.srcs, transitive = [
+        src[Qcow2Info].chain
+        for src in ctx.attr.srcs
+        if Qcow2Info in src
+    ])
+    originals = fixtures.originals.values()
 
     ctx.actions.run(
         executable = ctx.toolchains[TOOLCHAIN_TYPE].exec_tool,
         arguments = [args],
-        inputs = depset(ctx.files.srcs, transitive = [backing_chain] + [
-            src[Qcow2Info].chain
-            for src in ctx.attr.srcs
-            if Qcow2Info in src
+        inputs = depset(originals, transitive = [backing_chain, srcs] + [
+            # The placed chain, without the image that this action writes.
+            depset([file for file in info.chain.to_list() if file != info.image])
+            for info in disks.values()
         ]),
         tools = [ctx.attr.tool[DefaultInfo].files_to_run],
-        outputs = [image] + ctx.outputs.outs,
-        env = {name: expand(value) for name, value in ctx.attr.env.items()},
+        outputs = [image] + further + ctx.outputs.outs,
+        env = env,
         mnemonic = "Qcow2Provision",
         progress_message = "Provisioning qcow2 image %{output}",
         # If the build is interrupted, the tool has time to remove its temporary files.
@@ -72,7 +140,18 @@ def _qcow2_provision_impl(ctx):
         image = image,
         options = options,
         size = base.size,
-    )
+    ) + [ProvisionInfo(
+        args = tool_args,
+        copies = copies,
+        disk = fresh_disk(ctx, options, base, backing, backing_chain),
+        disks = disks,
+        env = env,
+        images = fixtures.images,
+        originals = fixtures.originals,
+        outs = ctx.outputs.outs,
+        srcs = srcs,
+        tool = ctx.attr.tool[DefaultInfo],
+    )]
 
 qcow2_provision = rule(
     implementation = _qcow2_provision_impl,
@@ -88,6 +167,14 @@ qcow2_provision = rule(
         ),
         "backing_format": FORMAT_ATTR,
         "compression": COMPRESSION_ATTR,
+        "copies": attr.string_keyed_label_dict(
+            doc = "Dictionary from names to files or directories of which the tool gets copies: see the macro.",
+            allow_files = True,
+        ),
+        "disks": attr.string_keyed_label_dict(
+            doc = "Dictionary from names to images over which the tool gets further disks: see the macro.",
+            allow_files = True,
+        ),
         "env": attr.string_dict(
             doc = "Environment variables of `tool`, in addition to those of every action (`--action_env`); expanded like `args`.",
         ),
@@ -97,6 +184,10 @@ qcow2_provision = rule(
         "srcs": attr.label_list(
             doc = "Files that the tool reads. An image comes with its whole backing chain.",
             allow_files = True,
+        ),
+        "timeout": attr.int(
+            doc = "Number of seconds that `tool` may take, which Bazel does not limit. It then gets TERM, and KILL 5 s later; the build fails, and nothing is kept.",
+            default = 3600,
         ),
         "tool": attr.label(
             doc = "The executable that writes to the disk, built for the execution platform.",
@@ -109,6 +200,6 @@ qcow2_provision = rule(
             doc = "Size of the disk: bytes, or a number with a suffix. Default: the size of `backing`, which is also the minimum.",
         ),
     } | OPTION_ATTRS,
-    provides = [Qcow2Info],
+    provides = [ProvisionInfo, Qcow2Info],
     toolchains = [TOOLCHAIN_TYPE],
 )

@@ -2,8 +2,9 @@
 
 load(":environment.bzl", "ExecutableEnvironmentInfo", "executable_environment", "expanded")
 load(":errors.bzl", "attribute_error", "shown")
-load(":fixtures.bzl", "fixtures_of")
+load(":fixtures.bzl", "fixtures_of_test")
 load(":name_conflicts.bzl", "keep_apart")
+load(":runfiles.bzl", "runfiles_path")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE", "link_to_tool", "target_tool")
 
 visibility("//rules/private")
@@ -42,23 +43,18 @@ def _environment(ctx):
                 ))
     return environment, inherited
 
-def _rlocation_path(ctx, file):
-    if file.short_path.startswith("../"):
-        return file.short_path[len("../"):]
-    return ctx.workspace_name + "/" + file.short_path
-
 def _qcow2_test_impl(ctx):
     command = ctx.attr.test[DefaultInfo].files_to_run.executable
     if not command:
         attribute_error("test", "{} is not executable: name what `bazel run` could run, such as a sh_binary or py_binary".format(
             shown(ctx.attr.test.label),
         ))
-    fixtures = fixtures_of(ctx)
+    fixtures = fixtures_of_test(ctx)
     environment, inherited = _environment(ctx)
     environment["QCOW2_OVERLAY_TEST"] = json.encode({
-        "command": _rlocation_path(ctx, command),
-        "copies": {name: _rlocation_path(ctx, file) for name, file in fixtures.originals.items()},
-        "disks": {name: _rlocation_path(ctx, info.image) for name, info in fixtures.images.items()},
+        "command": runfiles_path(ctx, command),
+        "copies": {name: runfiles_path(ctx, file) for name, file in fixtures.originals.items()},
+        "disks": {name: runfiles_path(ctx, info.image) for name, info in fixtures.images.items()},
         "keep": ctx.attr.keep_disks,
     })
 

@@ -18,6 +18,7 @@ use clap::error::ErrorKind;
 use clap::Command;
 
 use crate::cli::bazel::environment;
+use crate::cli::bazel::provision_runner;
 use crate::cli::bazel::test_runner;
 use crate::cli::commands::blockdev;
 use crate::cli::commands::clone;
@@ -45,12 +46,13 @@ fn command() -> Command {
         .subcommand(info::command())
 }
 
-/// Runs the subcommand of the command line, or the test that a rule made of this program.
+/// Runs the subcommand of the command line, or the test or tool that a rule made of this program.
 pub fn run() -> Result<()> {
     signals::survive_file_size_limit();
     if let Some(job) = test_runner::job()? {
         return exec::start(job);
     }
+    provision_runner::start()?;
     let arguments = environment::arguments()?;
     let matches = match environment::adapted(command()).try_get_matches_from(arguments) {
         Ok(matches) => matches,

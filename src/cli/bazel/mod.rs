@@ -3,5 +3,6 @@
 pub mod environment;
 pub mod kept_disks;
 pub mod manifest;
+pub mod provision_runner;
 pub mod runfiles;
 pub mod test_runner;

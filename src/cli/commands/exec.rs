@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::cli::arguments::{self, command_of};
 use crate::cli::bazel::environment::variable;
 use crate::cli::bazel::kept_disks::{self, Keep, Made};
-use crate::cli::disks::copies::{copy_tree, Links};
+use crate::cli::disks::copies::give_copies;
 use crate::cli::disks::fresh_disks::{self, make_directory, write_disk, Disk};
 use crate::cli::disks::names::{
     check_names, named, named_argument, Named, RESERVED, RESERVED_STARTS,
@@ -156,17 +156,9 @@ pub fn start(mut job: Job) -> Result<()> {
         .map(write)
         .collect::<Result<_>>()?;
     for disk in &disks {
-        let blockdev = format!("{}_BLOCKDEV", disk.name);
-        job.command.env(&disk.name, &disk.path);
-        job.command.env(blockdev, &disk.blockdev);
+        disk.give_to(&mut job.command);
     }
-    let mut copies = Vec::new();
-    for Named { name, path } in &job.copies {
-        let to = place.join(name);
-        copy_tree(path, &to, Links::Follow).with_context(|| format!("copy {name}"))?;
-        job.command.env(name, &to);
-        copies.push(to);
-    }
+    let copies = give_copies(&mut job.command, &job.copies, &place)?;
     if let Some(tool) = own_path() {
         job.command.env(TOOL, tool);
     }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::cli::arguments::{self, command_of, either, option_list, path_of, size_of};
 use crate::cli::arguments::{OPTIONS_HELP, SIZE_HELP};
 use crate::cli::backing::{directory, Backing};
-use crate::cli::disks::copies::{copy_tree, Links};
+use crate::cli::disks::copies::give_copies;
 use crate::cli::disks::derived::{check_file, Derived, DISK};
 use crate::cli::disks::names::{check_names, named, named_argument, Named};
 use crate::cli::disks::results::{check_distinct, name_all, with_outputs, ChangedCopy, Complete};
@@ -154,15 +154,10 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let mut written = Vec::new();
     for (disk, fresh) in disks.iter().zip(fresh) {
         let disk = disk.write_disk(place, fresh)?;
-        command.env(&disk.name, &disk.path);
-        command.env(format!("{}_BLOCKDEV", disk.name), &disk.blockdev);
+        disk.give_to(&mut command);
         written.push(disk);
     }
-    for Named { name, path } in &originals {
-        let to = place.join(name);
-        copy_tree(path, &to, Links::Follow).with_context(|| format!("copy {name}"))?;
-        command.env(name, to);
-    }
+    give_copies(&mut command, &originals, place)?;
     // Bazel prints what an action writes to standard error before the rest, so with two streams
     // the reason of a failure would come before what led to it.
     command.stdout(io::stderr());

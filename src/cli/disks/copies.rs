@@ -2,10 +2,13 @@
 
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::os::unix::fs::{symlink, DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{bail, Context, Result};
 use qcow2_overlay::{copy_sparse, flush};
+
+use crate::cli::disks::names::Named;
 
 /// What becomes of symbolic links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,17 @@ pub fn copy_tree(from: &Path, to: &Path, links: Links) -> Result<()> {
         around: vec![id(&place)],
     };
     tree.copy(from, to, Path::new(""))
+}
+
+/// Makes copies in `place`, sets the variables of a command for them, and returns their paths.
+pub fn give_copies(command: &mut Command, copies: &[Named], place: &Path) -> Result<Vec<PathBuf>> {
+    let give = |Named { name, path }: &Named| {
+        let to = place.join(name);
+        copy_tree(path, &to, Links::Follow).with_context(|| format!("copy {name}"))?;
+        command.env(name, &to);
+        Ok(to)
+    };
+    copies.iter().map(give).collect()
 }
 
 struct Tree {

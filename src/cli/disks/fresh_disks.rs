@@ -1,6 +1,7 @@
 //! The disks of a command.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use qcow2_overlay::{Error, Existing, FreshDisk, ImageInfo};
@@ -36,6 +37,14 @@ pub struct Disk {
     pub blockdev: String,
     /// The images that back it, as in [`FreshDisk`].
     pub backing_chain: Vec<ImageInfo>,
+}
+
+impl Disk {
+    /// Sets the variables of a command for the disk.
+    pub fn give_to(&self, command: &mut Command) {
+        command.env(&self.name, &self.path);
+        command.env(format!("{}_BLOCKDEV", self.name), &self.blockdev);
+    }
 }
 
 /// Writes a disk to `NAME.qcow2` in `directory`, an absolute path without symbolic links.

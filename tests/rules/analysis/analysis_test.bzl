@@ -74,6 +74,13 @@ def _provision_test_impl(ctx):
     ])
     command = [place(text) for text in action.argv[action.argv.index("--") + 1:]]
     asserts.equals(env, [ctx.attr.tool] + ctx.attr.tool_args, command)
+    argv = action.argv[:action.argv.index("--")]
+    options = [
+        option + " " + place(value)
+        for option, value in zip(argv, argv[1:])
+        if option.startswith("--disk") or option.startswith("--copy") or option == "--timeout"
+    ]
+    asserts.equals(env, ctx.attr.options, options)
     found = {name: place(action.env[name]) for name in ctx.attr.env}
     asserts.equals(env, ctx.attr.env, found)
     tool = action.argv[action.argv.index("--") + 1]
@@ -85,8 +92,36 @@ provision_test = analysistest.make(
     attrs = {
         "env": attr.string_dict(doc = "Environment of the tool, paths from the root of the output tree."),
         "outs": attr.string_list(doc = "Names of the outputs of the action, sorted."),
+        "options": attr.string_list(
+            doc = "Its options for time, disks and copies, paths from the root of the output tree.",
+            default = ["--timeout 3600"],
+        ),
         "tool": attr.string(doc = "Path of the tool."),
         "tool_args": attr.string_list(doc = "Its arguments."),
+    },
+)
+
+def _provisioned_disk_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    info = target[Qcow2Info]
+    asserts.equals(env, target.label.name + ".qcow2", info.image.basename)
+    asserts.equals(env, "qcow2", info.format)
+    asserts.equals(env, ctx.attr.virtual_size, str(info.size))
+    asserts.equals(env, {"cluster_size": "65536", "compat": "1.1", "extended_l2": "on"}, info.options)
+    asserts.equals(env, ctx.attr.base, info.backing.basename)
+    asserts.equals(env, [info.image], target[DefaultInfo].files.to_list())
+    for files in [info.chain, target[DefaultInfo].default_runfiles.files, target[OutputGroupInfo].chain]:
+        asserts.equals(env, ctx.attr.chain, _names(files.to_list()))
+    return analysistest.end(env)
+
+# A further disk of a derived image with extended_l2.
+provisioned_disk_test = analysistest.make(
+    _provisioned_disk_test_impl,
+    attrs = {
+        "base": attr.string(doc = "Name of the backing file."),
+        "chain": attr.string_list(doc = "Names of all files of the chain, sorted."),
+        "virtual_size": attr.string(doc = "The size in the provider."),
     },
 )
 

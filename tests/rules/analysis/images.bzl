@@ -1,7 +1,7 @@
 """Images of every kind: what the rules declare, and what their actions and providers then say."""
 
 load("//rules:defs.bzl", "qcow2_image", "qcow2_overlay", "qcow2_provision")
-load(":analysis_test.bzl", "provision_test", "tested")
+load(":analysis_test.bzl", "provision_test", "provisioned_disk_test", "tested")
 
 _RAW = "//tests/rules/analysis:generated"
 _KNOWN = "//tests/rules/analysis:all_known"
@@ -210,8 +210,60 @@ def _provisioned_images():
         virtual_size = "4194304",
     )
 
+# A machine: disks and copies besides the main disk. A disk of another ruleset gets links.
+def _provisioned_machines():
+    here = "tests/rules/analysis/derived/"
+    tested(
+        qcow2_provision,
+        "machine",
+        {
+            "backing": _KNOWN,
+            "copies": {"STATE": "//tests/rules/analysis:state", "VARS": _RAW},
+            "disks": {"DATA": _CHAINED, "MORE": select({"//conditions:default": "//tests/rules/analysis:foreign"})},
+            "extended_l2": True,
+            "tags": ["manual"],
+            "timeout": 60,
+            "tool": "//tests/rules/analysis:script",
+        },
+        arguments = "provision -q -b ../all_known.qcow2 -F qcow2 --probe ",
+        base = "all_known.qcow2",
+        chain = ["generated.img"],
+        options = {"extended_l2": "on"},
+        reads = ["all_known.qcow2", "bazelw", "chained.qcow2", "generated.img", "generated.img", "script", "source.img", "state"],
+        virtual_size = "2097152",
+    )
+    provision_test(
+        name = "machine_tool_test",
+        options = [
+            "--timeout 60",
+            "--disk DATA=../chained.qcow2",
+            "--disk-output DATA=" + here + "machine.DATA.qcow2",
+            "--disk MORE=machine.MORE.base/analysis/generated.img",
+            "--disk-output MORE=" + here + "machine.MORE.qcow2",
+            "--copy STATE=tests/rules/analysis/state",
+            "--copy-output STATE=" + here + "machine.STATE",
+            "--copy VARS=tests/rules/analysis/generated.img",
+            "--copy-output VARS=" + here + "machine.VARS",
+        ],
+        outs = ["machine.DATA.qcow2", "machine.MORE.qcow2", "machine.STATE", "machine.VARS", "machine.qcow2"],
+        target_under_test = "machine",
+        tool = "tests/rules/analysis/script",
+    )
+    for disk, size, base, chain in [
+        ("DATA", "2097152", "chained.qcow2", ["all_known.qcow2", "generated.img"]),
+        ("MORE", "1048576", "generated.img", ["source.img"]),
+    ]:
+        provisioned_disk_test(
+            name = "machine_" + disk + "_test",
+            base = base,
+            chain = sorted(chain + [base, "machine." + disk + ".qcow2"]),
+            target_under_test = "machine." + disk,
+            virtual_size = size,
+        )
+
 # buildifier: disable=unnamed-macro
 def derived_images():
     """Declares images that hold data."""
     _images_of_images()
     _provisioned_images()
+    _provisioned_machines()

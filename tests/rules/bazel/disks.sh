@@ -4,11 +4,6 @@
 # Runs tests. The output is in $work/log.
 run_tests() { bazel test --nocache_test_results --test_output=errors "$@" >"$work/log" 2>&1; }
 
-# Runs a command in the root where Bazel runs. It must succeed.
-in_root() {
-  (cd "$root" && ./bazelw run //tests:shell -- "$@") >"$work/log" 2>&1 || { cat "$work/log"; return 1; }
-}
-
 a_test_with_disks_behaves_like_any_test() {
   local option
   INHERITED="from outside" run_tests //disks:as_any_test --spawn_strategy=local ||

@@ -44,6 +44,11 @@ bazel() {
 must() { bazel "$@" >"$work/log" 2>&1 || { cat "$work/log"; return 1; }; }
 must_fail() { if bazel "$@" >"$work/log" 2>&1; then cat "$work/log"; return 1; fi; }
 
+# Runs a command in the root where Bazel runs. It must succeed.
+in_root() {
+  (cd "$root" && ./bazelw run //tests:shell -- "$@") >"$work/log" 2>&1 || { cat "$work/log"; return 1; }
+}
+
 failed=0
 
 # Runs the function "$1", with arguments, as a check of that name.

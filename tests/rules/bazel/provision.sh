@@ -23,6 +23,29 @@ sh_binary(
     for name in ["fails", "killed", "leaves_it_open", "no_out", "waits"]
 ]
 
+genrule(
+    name = "vars",
+    outs = ["vars.fd"],
+    cmd = "echo factory settings > $@",
+)
+
+# Their tools write to both disks and to the copy before they fail.
+[
+    qcow2_provision(
+        name = name,
+        srcs = ["vars.fd"],
+        outs = [name + ".log"],
+        args = [name, "$(execpath {}.log)".format(name), "$(execpath vars.fd)"],
+        backing = "//:chain",
+        copies = {"VARS": ":vars"},
+        disks = {"DATA": "//:chain"},
+        env = {"ORIGINAL": "$(execpath vars.fd)"},
+        timeout = 2,
+        tool = ":tool",
+    )
+    for name in ["hangs", "machine_fails"]
+]
+
 qcow2_provision(
     name = "environment",
     outs = ["environment.log"],
@@ -45,6 +68,15 @@ case $1 in
   no_out) ;;
   environment) env >"$2" ;;
   waits) sleep 600 ;;
+  hangs | machine_fails)
+    diff "$3" "$VARS" && diff "$ORIGINAL" "$VARS"
+    echo changed >"$VARS"
+    touch "$2"
+    qemu-io -c "write -P 0x55 0 64K" "json:$DISK_BLOCKDEV"
+    qemu-io -c "write -P 0x66 0 64K" "json:$DATA_BLOCKDEV"
+    if [[ $1 == machine_fails ]]; then exit 3; fi
+    sleep 600
+    ;;
 esac
 END
   chmod +x "$workspace/failing/tool.sh"
@@ -54,7 +86,8 @@ END
 # action ran.
 nothing_is_left_of() {
   local left
-  left=$(find "$work/ausgabe größe" \( -path "*/failing/$1.qcow2" -o -name '.qcow2-overlay-*' \) 2>/dev/null)
+  left=$(find "$work/ausgabe größe" \( -path "*/failing/$1.qcow2" -o -path "*/failing/$1.DATA.qcow2" -o \
+    -path "*/failing/$1.VARS" -o -name '.qcow2-overlay-*' \) 2>/dev/null)
   [[ -z $left ]] || fail "left: $left"
 }
 
@@ -76,6 +109,35 @@ fails_and_says() {
 }
 
 a_failing_tool_leaves_nothing() { fails_and_says fails "failed with status 3; its changes were discarded"; }
+
+a_tool_of_a_machine_that_fails_leaves_nothing() {
+  fails_and_says machine_fails "failed with status 3; its changes were discarded"
+}
+
+a_tool_that_hangs_is_terminated() {
+  fails_and_says hangs "was terminated after 2 s (--timeout; in a BUILD file: timeout); its changes were discarded"
+}
+
+# The tool finds its files by the paths of an action, and its disks stay although it fails.
+a_tool_runs_by_hand() {
+  local place="$workspace/by hand" disk
+  must_fail run //failing:machine_fails.provision -- "by hand"
+  printed "the last words of machine_fails"
+  printed "qcow2-overlay: the disks are in \"$place\""
+  for disk in DISK:0x55 DATA:0x66; do
+    in_root qemu-io -r -c "read -P ${disk#*:} 0 64K" "$place/${disk%:*}.qcow2"
+    if grep -i "verification failed" "$work/log"; then fail "a disk does not hold what the tool wrote"; fi
+  done
+  [[ $(<"$place/VARS") == changed ]] || fail "the copy does not stay"
+  [[ -n $(find "$place/execroot/bazel-out" -name machine_fails.log) ]] || fail "no log"
+  # Nothing was built of the image.
+  nothing_is_left_of machine_fails
+  must_fail run //failing:machine_fails.provision -- "by hand"
+  printed "by hand\" is not empty: give an empty directory, or a path where nothing is"
+  must_fail run //failing:machine_fails.provision
+  printed "give a directory for the disks, which is empty or does not exist: bazel run TARGET -- DIRECTORY"
+  rm -r "$place"
+}
 
 a_killed_tool_leaves_nothing() { fails_and_says killed "was terminated by signal 9; its changes were discarded"; }
 
@@ -126,6 +188,9 @@ interrupt_client() {
 
 provisioning
 check a_failing_tool_leaves_nothing
+check a_tool_of_a_machine_that_fails_leaves_nothing
+check a_tool_that_hangs_is_terminated
+check a_tool_runs_by_hand
 check a_killed_tool_leaves_nothing
 check a_tool_that_leaves_the_disk_open_is_refused
 check a_tool_that_does_not_write_an_output_is_refused

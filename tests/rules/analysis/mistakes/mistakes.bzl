@@ -145,9 +145,39 @@ def _mistakes_in_environments():
         test = _RAW,
     )
 
+# What the tool of a derived image may write to, and for how long.
+def _mistakes_in_machines():
+    no_name = "\" is not the name of a {}: give a letter and up to 30 letters, digits or _"
+    for name, message, attributes in [
+        ("machine_dash", "disks: \"DATA-1" + no_name.format("disk"), {"disks": {"DATA-1": _BLANK}}),
+        ("machine_copy_dash", "copies: \"VARS-1" + no_name.format("copy"), {"copies": {"VARS-1": _RAW}}),
+        ("machine_path", "disks: \"PATH\" is a variable that Bazel or the tool sets: give another name", {"disks": {"PATH": _BLANK}}),
+        ("machine_main_disk", "disks: \"DISK\" is set to the disk over backing: choose another name", {"disks": {"DISK": _BLANK}}),
+        ("machine_main_blockdev", "copies: \"DISK_BLOCKDEV\" is set to the disk over backing: choose another name", {"copies": {"DISK_BLOCKDEV": _RAW}}),
+        (
+            "machine_name_of_another",
+            "copies: DATA_BLOCKDEV is set for the disk DATA: give the other one another name",
+            {"copies": {"DATA_BLOCKDEV": _RAW}, "disks": {"DATA": _BLANK}},
+        ),
+        ("machine_disk_in_env", "env: \"DATA_BLOCKDEV\" is set by the rule, to the disk: choose another name", {"disks": {"DATA": _BLANK}, "env": {"DATA_BLOCKDEV": "mine"}}),
+        ("machine_copy_in_env", "env: \"VARS\" is set by the rule, to the copy: choose another name", {"copies": {"VARS": _RAW}, "env": {"VARS": "mine"}}),
+        (
+            "machine_raw_disk",
+            "disks: DATA is //tests/rules/analysis:plain, which is not a qcow2 image with a known backing chain: make a qcow2_overlay with backing",
+            {"disks": {"DATA": "//tests/rules/analysis:plain"}},
+        ),
+        ("machine_scattered", "disks: the chain of //HERE:scattered has files of several repositories", {"disks": {"DATA": ":scattered"}}),
+        ("machine_two_files", "copies: VARS is //HERE:two_files, which has 2 files: name a target with one file or one directory", {"copies": {"VARS": ":two_files"}}),
+        ("machine_copy_of_overlay", "copies: VARS is " + _KNOWN + ", an image with a backing file, which a copy would not find", {"copies": {"VARS": _KNOWN}}),
+        ("no_time", "timeout: 0 is not a number of seconds: give at least 1, or leave it out", {"timeout": 0}),
+        ("negative_time", "timeout: -5 is not a number of seconds", {"timeout": -5}),
+    ]:
+        refused(qcow2_provision, name, message, backing = _KNOWN, tool = _TOOL, **attributes)
+
 # buildifier: disable=unnamed-macro
 def mistakes():
     """Declares the tests."""
     _mistakes_in_images()
     _mistakes_in_options()
     _mistakes_in_environments()
+    _mistakes_in_machines()
