@@ -186,11 +186,26 @@ interrupt_client() {
   done
 }
 
+# All kinds of bases and originals, in the sandbox and without one.
+a_machine_is_made_with_every_strategy() {
+  local strategy place="$workspace/bazel-bin/provisioned" disk
+  for strategy in "${strategies[@]}"; do
+    must clean
+    must build //provisioned:parts //provisioned:machine "$strategy"
+    for disk in machine machine.DATA machine.MORE; do
+      in_root qemu-io -r -c "read -P 0x22 512K 64K" "$place/$disk.qcow2"
+      if grep -i "verification failed" "$work/log"; then fail "$disk does not hold what the tool wrote"; fi
+    done
+    [[ $(<"$place/machine.VARS") == $'vars\nchanged' && $(<"$place/machine.STATE/new") == new ]] || fail "the copies differ"
+  done
+}
+
 provisioning
 check a_failing_tool_leaves_nothing
 check a_tool_of_a_machine_that_fails_leaves_nothing
 check a_tool_that_hangs_is_terminated
 check a_tool_runs_by_hand
+check a_machine_is_made_with_every_strategy
 check a_killed_tool_leaves_nothing
 check a_tool_that_leaves_the_disk_open_is_refused
 check a_tool_that_does_not_write_an_output_is_refused

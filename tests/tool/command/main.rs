@@ -22,6 +22,7 @@ mod limits;
 mod other_files;
 mod output_mistakes;
 mod provision;
+mod provision_by_hand;
 mod provision_machine;
 mod provision_mistakes;
 mod reference;

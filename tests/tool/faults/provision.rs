@@ -60,6 +60,61 @@ fn a_signal_at_any_system_call_before_the_file_has_its_name_leaves_nothing() {
     }
 }
 
+/// A machine: another disk, and a file and a directory that the command changes.
+const MACHINE: [&str; 21] = [
+    "provision",
+    "-q",
+    "-b",
+    "base.raw",
+    "top.qcow2",
+    "--disk",
+    "DATA=data.qcow2",
+    "--disk-output",
+    "DATA=top.data",
+    "--copy",
+    "VARS=new.raw",
+    "--copy-output",
+    "VARS=top.vars",
+    "--copy",
+    "TPM=tpm",
+    "--copy-output",
+    "TPM=top.tpm",
+    "--",
+    "sh",
+    "-c",
+    "cat new.qcow2 > $DISK; cat new.qcow2 > $DATA; echo more >> $VARS; echo more > $TPM/more",
+];
+
+fn prepare_machine(dir: &Dir) {
+    prepare(dir);
+    dir.tool("create -q -b base.raw data.qcow2").ok();
+    dir.mkdir("tpm");
+}
+
+#[test]
+fn a_signal_at_any_system_call_leaves_all_of_a_machine_or_nothing() {
+    let dir = Dir::new();
+    prepare_machine(&dir);
+    let before = dir.names();
+    let calls = system_calls(&dir, &MACHINE);
+    let mut complete = before.clone();
+    complete.extend(["top.data", "top.qcow2", "top.tpm", "top.vars"].map(str::to_owned));
+    complete.sort();
+    assert_eq!(dir.names(), complete);
+    for (_, call) in sample(&calls) {
+        let dir = Dir::new();
+        prepare_machine(&dir);
+        let run = signalled(&dir, "SIGTERM", call, &MACHINE);
+        let what = format!("{call:?}: {}", run.stderr);
+        let expected = match run.status {
+            None | Some(143) => &before,
+            Some(0) => &complete,
+            _ => panic!("{what}"),
+        };
+        assert_eq!(&dir.names(), expected, "{what}");
+    }
+}
+
 #[test]
 fn a_full_disk() {
     let full = "No space left on device (os error 28)";
