@@ -77,8 +77,8 @@ def place_beside(ctx, attribute, image, chain, *, target = None, name = None):
     shared = _shared([place[:-1] for place in places])
     links = {}
     for file, place in zip(files, places):
-        name = "/".join([(name or ctx.label.name) + ".base"] + place[shared:])
-        links[file] = ctx.actions.declare_file(name)
+        path = "/".join([(name or ctx.label.name) + ".base"] + place[shared:])
+        links[file] = ctx.actions.declare_file(path)
 
         # Bazel treats such a link as the file itself: actions and tests find the content
         # under the name of the link with every strategy, and nothing is copied here.

@@ -52,19 +52,28 @@ def image_of(ctx, attribute):
         size = size,
     )
 
+def check_chain(attribute, target):
+    """Checks the provider of a target.
+
+    Args:
+      attribute: the name of the attribute that names the target.
+      target: Target: a target with Qcow2Info.
+    """
+    info = target[Qcow2Info]
+    files = info.chain.to_list()
+    for file in [info.image, info.backing]:
+        if file and file not in files:
+            attribute_error(attribute, "the chain of {} lacks {}: its rule must put all files that back the image into Qcow2Info.chain".format(
+                shown(target.label),
+                repr(file.basename),
+            ))
+
 def _info(ctx, attribute):
     """Returns the Qcow2Info of the target, or a new one for its only file."""
     target = getattr(ctx.attr, attribute)
     if Qcow2Info in target:
-        info = target[Qcow2Info]
-        files = info.chain.to_list()
-        for file in [info.image, info.backing]:
-            if file and file not in files:
-                attribute_error(attribute, "the chain of {} lacks {}: its rule must put all files that back the image into Qcow2Info.chain".format(
-                    shown(target.label),
-                    repr(file.basename),
-                ))
-        return info
+        check_chain(attribute, target)
+        return target[Qcow2Info]
     files = target[DefaultInfo].files.to_list()
     if len(files) != 1:
         attribute_error(attribute, "{} has {} files, and an image is one: name a target with just the image".format(

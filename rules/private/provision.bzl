@@ -4,7 +4,7 @@ load(":backing_chain.bzl", "add_backing", "place_beside", "relative_path")
 load(":errors.bzl", "attribute_error")
 load(":fixtures.bzl", "fixtures_of")
 load(":fresh_disk.bzl", "fresh_disk")
-load(":image_attribute.bzl", "FORMAT_ATTR", "image_of")
+load(":image_attribute.bzl", "FORMAT_ATTR", "check_chain", "image_of")
 load(":image_providers.bzl", "image_providers")
 load(":name_conflicts.bzl", "keep_apart")
 load(":options.bzl", "COMPRESSION_ATTR", "OPTION_ATTRS", "image_options", "option_list")
@@ -33,6 +33,7 @@ def _check_variables(ctx):
 
 def _add_disk(ctx, args, name, info, options):
     """Adds a further disk to the command line of the tool, and returns the Qcow2Info of its image."""
+    check_chain("disks", ctx.attr.disks[name])
     image = ctx.actions.declare_file("{}.{}.qcow2".format(ctx.label.name, name))
     backing, chain = place_beside(
         ctx,
@@ -64,21 +65,27 @@ def _add_copy(ctx, args, name, original):
     args.add_all("--copy-output", [result], expand_directories = False, format_each = name + "=%s")
     return result
 
+def _keep_apart(ctx, made, base, fixtures):
+    """Fails if a file that this target makes is one of `outs`, or if an attribute names one."""
+    keep_apart(ctx, made, "outs", ctx.outputs.outs)
+    made = made + ctx.outputs.outs
+    keep_apart(ctx, made, "backing", base.chain.to_list())
+    keep_apart(ctx, made, "copies", fixtures.originals.values())
+    for info in fixtures.images.values():
+        keep_apart(ctx, made, "disks", info.chain.to_list())
+    keep_apart(ctx, made, "srcs", ctx.files.srcs)
+
 def _qcow2_provision_impl(ctx):
     _check_variables(ctx)
     fixtures = fixtures_of(ctx)
     image = ctx.actions.declare_file(ctx.label.name + ".qcow2")
     base = image_of(ctx, "backing")
-    keep_apart(ctx, [image], "outs", ctx.outputs.outs)
-    keep_apart(ctx, [image] + ctx.outputs.outs, "backing", base.chain.to_list())
     options = image_options(ctx, base.size)
 
     args = ctx.actions.args()
     args.add("provision")
     args.add("-q")
     backing, backing_chain = add_backing(ctx, args, image, base, is_read = True)
-    links = [file for file in backing_chain.to_list() if file.owner == ctx.label]
-    keep_apart(ctx, links, "outs", ctx.outputs.outs)
     if ctx.attr.compression:
         args.add("-c")
     args.add("-o", option_list(options))
@@ -86,14 +93,9 @@ def _qcow2_provision_impl(ctx):
     disks = {name: _add_disk(ctx, args, name, info, options) for name, info in fixtures.images.items()}
     copies = {name: _add_copy(ctx, args, name, original) for name, original in fixtures.originals.items()}
     further = [info.image for info in disks.values()] + copies.values()
-    further_chain = depset(transitive = [info.chain for info in disks.values()])
-    keep_apart(ctx, further, "outs", ctx.outputs.outs)
-    links += [file for file in further_chain.to_list() if file.owner == ctx.label]
-    made = [image] + links + further + ctx.outputs.outs
-    keep_apart(ctx, made, "srcs", ctx.files.srcs)
-    for info in fixtures.images.values():
-        keep_apart(ctx, made, "disks", info.chain.to_list())
-    keep_apart(ctx, made, "copies", fixtures.originals.values())
+    chains = depset(transitive = [backing_chain] + [info.chain for info in disks.values()])
+    links = [file for file in chains.to_list() if file.owner == ctx.label and file not in further]
+    _keep_apart(ctx, [image] + further + links, base, fixtures)
     args.add(image)
     if base.size != None:
         args.add(str(base.size))
@@ -118,11 +120,11 @@ def _qcow2_provision_impl(ctx):
     ctx.actions.run(
         executable = ctx.toolchains[TOOLCHAIN_TYPE].exec_tool,
         arguments = [args],
-        inputs = depset(originals, transitive = [backing_chain, srcs] + [
-            # The placed chain, without the image that this action writes.
-            depset([file for file in info.chain.to_list() if file != info.image])
-            for info in disks.values()
-        ]),
+        # The chains without the images that this action writes.
+        inputs = depset(
+            originals + [file for file in chains.to_list() if file not in further],
+            transitive = [srcs],
+        ),
         tools = [ctx.attr.tool[DefaultInfo].files_to_run],
         outputs = [image] + further + ctx.outputs.outs,
         env = env,

@@ -167,6 +167,7 @@ def _mistakes_in_machines():
             {"disks": {"DATA": "//tests/rules/analysis:plain"}},
         ),
         ("machine_scattered", "disks: the chain of //HERE:scattered has files of several repositories", {"disks": {"DATA": ":scattered"}}),
+        ("machine_undeclared", "disks: the chain of //HERE:undeclared lacks \"generated.img\": its rule must put all files that back the image into Qcow2Info.chain", {"disks": {"DATA": ":undeclared"}}),
         ("machine_two_files", "copies: VARS is //HERE:two_files, which has 2 files: name a target with one file or one directory", {"copies": {"VARS": ":two_files"}}),
         ("machine_copy_of_overlay", "copies: VARS is " + _KNOWN + ", an image with a backing file, which a copy would not find", {"copies": {"VARS": _KNOWN}}),
         ("no_time", "timeout: 0 is not a number of seconds: give at least 1, or leave it out", {"timeout": 0}),

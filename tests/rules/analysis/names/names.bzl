@@ -15,6 +15,7 @@ def _names_of_images():
         ("over_base", "backing: //HERE:base" + twice.format("base"), {"outs": ["base.qcow2"]}),
         ("from_input", "srcs: //HERE:input" + twice.format("input"), {"outs": ["input.qcow2"], "srcs": [":input"]}),
         ("itself", anyway.format("itself.qcow2"), {"outs": ["itself.qcow2"]}),
+        ("copied", "copies: //HERE:copy makes \"HERE/copy.qcow2\"", {"copies": {"VARS": ":copy"}, "outs": ["copy.qcow2"]}),
         # What becomes of a disk.
         ("data", anyway.format("data.DATA.qcow2"), {"disks": {"DATA": ":node"}, "outs": ["data.DATA.qcow2"]}),
         # A base that is a source file gets a link.
