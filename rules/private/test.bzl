@@ -49,6 +49,8 @@ def _qcow2_test_impl(ctx):
         attribute_error("test", "{} is not executable: name what `bazel run` could run, such as a sh_binary or py_binary".format(
             shown(ctx.attr.test.label),
         ))
+    if ctx.attr.keep_disks == "never" and ctx.attr.keep_disks_as == "image":
+        attribute_error("keep_disks_as", "no disk is kept: give keep_disks = \"on_failure\" or \"always\", too")
     fixtures = fixtures_of_test(ctx)
     environment, inherited = _environment(ctx)
     environment["QCOW2_OVERLAY_TEST"] = json.encode({
@@ -56,6 +58,7 @@ def _qcow2_test_impl(ctx):
         "copies": {name: runfiles_path(ctx, file) for name, file in fixtures.originals.items()},
         "disks": {name: runfiles_path(ctx, info.image) for name, info in fixtures.images.items()},
         "keep": ctx.attr.keep_disks,
+        "keep_as": ctx.attr.keep_disks_as,
     })
 
     chain = depset(transitive = [info.chain for info in fixtures.images.values()])
@@ -105,6 +108,11 @@ qcow2_test = rule(
             doc = "When the disks and copies of a run are kept.",
             default = "never",
             values = ["never", "on_failure", "always"],
+        ),
+        "keep_disks_as": attr.string(
+            doc = "As what the disks are kept.",
+            default = "overlay",
+            values = ["overlay", "image"],
         ),
         "test": attr.label(
             doc = "The executable to run.",

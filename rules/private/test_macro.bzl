@@ -5,7 +5,7 @@ load(":test.bzl", _qcow2_test = "qcow2_test")
 
 visibility("//rules")
 
-def qcow2_test(name, test, disks = {}, copies = {}, keep_disks = "never", **kwargs):
+def qcow2_test(name, test, disks = {}, copies = {}, keep_disks = "never", keep_disks_as = "overlay", **kwargs):
     """Runs an executable as a test that has fresh, private, writable disks and other files.
 
     ```starlark
@@ -55,6 +55,8 @@ def qcow2_test(name, test, disks = {}, copies = {}, keep_disks = "never", **kwar
         Names are as in `disks`, and not those of disks.
       keep_disks: `"always"` or `"on_failure"` keeps the disks and copies of a run in
         `$TEST_UNDECLARED_OUTPUTS_DIR/disks`. The test's log says where Bazel puts that.
+      keep_disks_as: `"image"` keeps each disk as [one compressed file](README.md#kept-disks) that
+        needs no base and can be read on any machine.
       **kwargs: Attributes common to all tests: `args`, `data`, `env`, `env_inherit`, `size`, `timeout`,
         `shard_count`, `flaky`, `tags`, `target_compatible_with`...
     """
@@ -64,5 +66,6 @@ def qcow2_test(name, test, disks = {}, copies = {}, keep_disks = "never", **kwar
         copies = labels_of(name, "copies", copies),
         disks = labels_of(name, "disks", disks),
         keep_disks = keep_disks,
+        keep_disks_as = keep_disks_as,
         **kwargs
     )

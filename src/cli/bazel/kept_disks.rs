@@ -1,10 +1,9 @@
 //! Keeping the disks and copies of a test in the directory for its undeclared outputs.
 
 use std::ffi::OsStr;
-use std::fmt::Write;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -12,6 +11,7 @@ use qcow2_overlay::{copy_sparse, write_file, Existing};
 use tempfile::TempDir;
 
 use crate::cli::bazel::environment::variable;
+use crate::cli::bazel::kept_note::write_note;
 use crate::cli::disks::copies::{copy_tree, Links};
 use crate::cli::disks::fresh_disks::make_directory;
 use crate::cli::disks::fresh_disks::Disk;
@@ -34,6 +34,23 @@ impl Keep {
     pub fn named(name: &str) -> Option<Self> {
         let index = Self::NAMES.iter().position(|known| *known == name)?;
         Some([Keep::Never, Keep::OnFailure, Keep::Always][index])
+    }
+}
+
+/// As what disks are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepAs {
+    Overlay,
+    Image,
+}
+
+impl KeepAs {
+    /// The names, as the rule `qcow2_test` spells them.
+    pub const NAMES: [&'static str; 2] = ["overlay", "image"];
+
+    pub fn named(name: &str) -> Option<Self> {
+        let index = Self::NAMES.iter().position(|known| *known == name)?;
+        Some([KeepAs::Overlay, KeepAs::Image][index])
     }
 }
 
@@ -68,31 +85,34 @@ pub struct Made {
 }
 
 /// Moves the disks, with a README.txt, and the copies to `outputs`, and says where they are. Each
-/// is worth keeping even if another, or the README.txt, cannot be written.
-pub fn move_all(outputs: &Path, mut made: Made) -> Result<()> {
+/// is worth keeping even if another, or the README.txt, cannot be written. Returns the disks, with
+/// their new paths.
+pub fn move_all(outputs: &Path, mut made: Made) -> Result<Vec<Disk>> {
     let directory = directory(outputs)?;
     let mut problems = Vec::new();
     let mut is_done = |moved: Result<()>| moved.map_err(|error| problems.push(error)).is_ok();
     made.disks
-        .retain(|disk| is_done(move_disk(disk, directory.path())));
+        .retain_mut(|disk| is_done(move_disk(disk, directory.path())));
     made.copies
         .retain(|copy| is_done(move_copy(copy, directory.path())));
     if !made.disks.is_empty() || !made.copies.is_empty() {
         let directory = directory.keep();
         // Not earlier: on a full file system only a move succeeds.
-        problems.extend(write_note(&directory, &made.disks).err());
+        problems.extend(write_note(&directory, &made.disks, Existing::Keep).err());
         say_where(&directory, &made);
     }
     for problem in problems {
         say(&format!("{problem:#}"));
     }
-    Ok(())
+    Ok(made.disks)
 }
 
-fn move_disk(disk: &Disk, directory: &Path) -> Result<()> {
+fn move_disk(disk: &mut Disk, directory: &Path) -> Result<()> {
     let to = directory.join(format!("{}.qcow2", disk.name));
     let moved = fs::rename(&disk.path, &to).or_else(|_| copy(&disk.path, &to));
-    moved.with_context(|| format!("cannot keep {:?} as {to:?}", disk.path))
+    moved.with_context(|| format!("cannot keep {:?} as {to:?}", disk.path))?;
+    disk.path = to;
+    Ok(())
 }
 
 fn move_copy(from: &Path, directory: &Path) -> Result<()> {
@@ -137,52 +157,6 @@ fn copy(from: &Path, to: &Path) -> qcow2_overlay::Result<()> {
     }
     let from = File::open(from)?;
     write_file(to, Existing::Keep, |to| Ok(copy_sparse(&from, to)?))
-}
-
-/// Writes README.txt: a kept disk needs its base. A copy needs nothing.
-pub fn write_note(directory: &Path, disks: &[Disk]) -> Result<()> {
-    if disks.is_empty() {
-        return Ok(());
-    }
-    let path = directory.join("README.txt");
-    let text = note(disks);
-    let written = write_file(&path, Existing::Keep, |file| {
-        Ok(file.write_all_at(text.as_bytes(), 0)?)
-    });
-    written.with_context(|| format!("cannot write {path:?}"))
-}
-
-fn note(disks: &[Disk]) -> String {
-    let mut note = String::from(
-        "Disks of a test. Each is listed with its backing files: format, path, length, and\n\
-         modification time as `stat -c '%s %.9Y' PATH` prints them.\n\n",
-    );
-    for Disk {
-        name,
-        backing_chain,
-        ..
-    } in disks
-    {
-        let _ = writeln!(note, "{name}.qcow2");
-        for image in backing_chain {
-            let (path, state) = (image.path.display(), image.file_state());
-            let _ = writeln!(note, "  on {} {path}, {state}", image.format);
-        }
-    }
-    note.push_str(
-        "\nA disk needs these files, unchanged: `qcow2-overlay info --backing-chain DISK` shows \
-         them and\nsays whether one has changed. If the first was moved, store its new \
-         path:\n  qemu-img rebase -u -F FORMAT -b PATH DISK\n\
-         If one was built again, with the same content but another time:\n  \
-         qcow2-overlay convert --allow-changed-base DISK disk.qcow2\n\n\
-         To look into a disk without changing it:\n  \
-         qcow2-overlay convert DISK disk.qcow2             makes one file of it and its base\n  \
-         qcow2-overlay convert -O raw DISK disk.img        the same, for `losetup -P` and mount\n  \
-         qemu-nbd --read-only --connect /dev/nbd0 DISK     makes it a block device\n  \
-         guestmount --ro -i -a DISK DIRECTORY              shows its files\n  \
-         qemu-system-x86_64 -snapshot DISK                 boots it; what the guest writes is lost\n",
-    );
-    note
 }
 
 #[cfg(test)]

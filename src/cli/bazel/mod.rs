@@ -2,6 +2,8 @@
 
 pub mod environment;
 pub mod kept_disks;
+pub mod kept_images;
+pub mod kept_note;
 pub mod manifest;
 pub mod provision_runner;
 pub mod runfiles;

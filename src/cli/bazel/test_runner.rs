@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
-use crate::cli::bazel::kept_disks::Keep;
+use crate::cli::bazel::kept_disks::{Keep, KeepAs};
 use crate::cli::bazel::runfiles::Runfiles;
 use crate::cli::commands::exec::Job;
 use crate::cli::disks::names::Named;
@@ -16,7 +16,8 @@ use crate::cli::disks::names::Named;
 /// - `command`: the runfiles path of the executable, which gets all arguments;
 /// - `disks`: an object that maps the names of the disks to runfiles paths of overlays;
 /// - `copies`: an object that maps the names of the copies to runfiles paths of their originals;
-/// - `keep`: `never`, `on_failure` or `always`.
+/// - `keep`: `never`, `on_failure` or `always`;
+/// - `keep_as`: `overlay` or `image`.
 const TEST: &str = "QCOW2_OVERLAY_TEST";
 
 /// Returns the test to run, if this program was started as one.
@@ -46,14 +47,16 @@ fn parse(text: &str) -> Result<Job> {
         let object = object.with_context(|| format!("{field:?} is not an object"))?;
         object.iter().map(one).collect::<Result<_>>()
     };
+    let word = |field: &str| test.get(field).and_then(Value::as_str);
     Ok(Job {
         disks: all("disks")?,
         copies: all("copies")?,
-        keep: test
-            .get("keep")
-            .and_then(Value::as_str)
+        keep: word("keep")
             .and_then(Keep::named)
             .context("\"keep\" is not never, on_failure or always")?,
+        keep_as: word("keep_as")
+            .and_then(KeepAs::named)
+            .context("\"keep_as\" is not overlay or image")?,
         command,
     })
 }

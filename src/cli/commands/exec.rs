@@ -9,17 +9,20 @@ use std::process;
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
-use qcow2_overlay::FreshDisk;
+use qcow2_overlay::{Existing, FreshDisk};
 use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of};
 use crate::cli::bazel::environment::variable;
-use crate::cli::bazel::kept_disks::{self, Keep, Made};
+use crate::cli::bazel::kept_disks::{self, Keep, KeepAs, Made};
+use crate::cli::bazel::kept_images::replace_by_images;
+use crate::cli::bazel::kept_note::write_note;
 use crate::cli::disks::copies::give_copies;
 use crate::cli::disks::fresh_disks::{self, make_directory, write_disk, Disk};
 use crate::cli::disks::names::{
     check_names, named, named_argument, Named, RESERVED, RESERVED_STARTS,
 };
+use crate::cli::failure::usage;
 use crate::cli::messages::say;
 use crate::cli::process::child::{cannot_run, end_like, Waiter};
 
@@ -28,6 +31,7 @@ pub struct Job {
     pub disks: Vec<Named>,
     pub copies: Vec<Named>,
     pub keep: Keep,
+    pub keep_as: KeepAs,
     pub command: process::Command,
 }
 
@@ -57,7 +61,7 @@ TPM. The permissions are those of PATH, and writing is allowed. Links that lead 
 directory are followed. Sockets, pipes and devices in it are left out.
 
 In `bazel test` COMMAND replaces the tool, as with exec(3). If the tool has to remove the
-temporary directory, or to keep something on failure, it waits for COMMAND instead, and
+temporary directory, to keep something on failure or to compress it, it waits for COMMAND, and
 forwards TERM, HUP, USR1 and USR2 to it, but not INT and QUIT, which a terminal sends to
 both. It then exits with the status of COMMAND, or is terminated by the same signal. KILL
 leaves the directory behind.
@@ -65,6 +69,10 @@ leaves the directory behind.
 --keep puts the disks, with a README.txt, and the copies into the directory `disks` of
 $TEST_UNDECLARED_OUTPUTS_DIR, which Bazel keeps: `always` writes them there at once,
 `on_failure` moves them there when COMMAND fails. If `disks` exists, `disks.2` is used.
+--keep-as image then replaces each disk by one file that needs no base, as
+`convert -c -o compression_type=zstd` writes it, for QEMU 5.1 or newer. A disk remains an
+overlay if that fails, with a message, if the disk has internal snapshots, or if KILL ends
+the tool; other signals are ignored meanwhile. The exit status is that of COMMAND.
 
 Exit status: that of COMMAND; 127 if COMMAND does not exist, 126 if it cannot be run,
 1 if a disk or copy cannot be made, 2 for a wrong argument.";
@@ -98,6 +106,14 @@ pub fn command() -> Command {
                 .default_value("never")
                 .help("When to keep the disks and copies"),
         )
+        .arg(
+            Arg::new("keep-as")
+                .long("keep-as")
+                .value_name("WHAT")
+                .value_parser(KeepAs::NAMES)
+                .default_value("overlay")
+                .help("As what to keep the disks"),
+        )
         .arg(arguments::command())
 }
 
@@ -111,11 +127,20 @@ fn help_of_names() -> String {
 }
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let keep = matches.get_one::<String>("keep").map(String::as_str);
+    let word = |name: &str| matches.get_one::<String>(name).map(String::as_str);
+    let keep = word("keep").and_then(Keep::named).expect("clap checks it");
+    let keep_as = word("keep-as").and_then(KeepAs::named);
+    let keep_as = keep_as.expect("clap checks it");
+    if (keep, keep_as) == (Keep::Never, KeepAs::Image) {
+        return Err(usage(
+            "--keep-as is about disks that are kept: give --keep on_failure or --keep always",
+        ));
+    }
     start(Job {
         disks: named(matches, "disk", DISK)?,
         copies: named(matches, "copy", COPY)?,
-        keep: keep.and_then(Keep::named).expect("clap checks it"),
+        keep,
+        keep_as,
         command: command_of(matches),
     })
 }
@@ -126,8 +151,8 @@ pub fn start(mut job: Job) -> Result<()> {
     let test_directory = variable("TEST_TMPDIR");
     // If there is work to do after the command, this process waits for it. It catches
     // signals from now on, so that a signal that ends the command leaves no directory behind.
-    let waiter = match (job.keep, &test_directory) {
-        (Keep::Never, Some(_)) | (Keep::Always, _) => None,
+    let waiter = match (job.keep, job.keep_as, &test_directory) {
+        (Keep::Never, _, Some(_)) | (Keep::Always, KeepAs::Overlay, _) => None,
         _ => Some(Waiter::new().context("signals")?),
     };
     let outputs = match job.keep {
@@ -141,7 +166,7 @@ pub fn start(mut job: Job) -> Result<()> {
         .map(fresh_disks::read)
         .collect::<Result<_>>()?;
     // Removed, with its content, when this function returns.
-    let directory = match (&outputs, job.keep) {
+    let mut directory = match (&outputs, job.keep) {
         (Some(outputs), Keep::Always) => kept_disks::directory(outputs)?,
         _ => private_directory(test_directory)?,
     };
@@ -163,22 +188,31 @@ pub fn start(mut job: Job) -> Result<()> {
         job.command.env(TOOL, tool);
     }
     let made = Made { disks, copies };
+    if job.keep == Keep::Always {
+        write_note(&place, &made.disks, Existing::Keep)?;
+        directory.disable_cleanup(true);
+        kept_disks::say_where(directory.path(), &made);
+    }
     let Some(mut waiter) = waiter else {
-        if job.keep == Keep::Always {
-            kept_disks::write_note(directory.path(), &made.disks)?;
-            kept_disks::say_where(&directory.keep(), &made);
-        }
         // Returns only if it fails.
         let error = job.command.exec();
         return Err(cannot_run(job.command.get_program(), &error));
     };
     let ended = waiter.run(&mut job.command);
     let status = ended.map_err(|error| cannot_run(job.command.get_program(), &error))?;
-    if let (Some(outputs), false) = (outputs, status.success()) {
-        // The failure of the command is what counts.
-        if let Err(error) = kept_disks::move_all(&outputs, made) {
-            say(&format!("{error:#}"));
+    let mut kept = match (job.keep, outputs) {
+        (Keep::Always, _) => made.disks,
+        (Keep::OnFailure, Some(outputs)) if !status.success() => {
+            // The failure of the command is what counts.
+            kept_disks::move_all(&outputs, made).unwrap_or_else(|error| {
+                say(&format!("{error:#}"));
+                Vec::new()
+            })
         }
+        _ => Vec::new(),
+    };
+    if job.keep_as == KeepAs::Image {
+        replace_by_images(&mut kept);
     }
     drop(directory);
     end_like(status)

@@ -76,6 +76,7 @@ disks disk_is_a_file "disks = {'NODE': 'BUILD.bazel'}" "attribute disks: NODE is
 disks disk_name_number "disks = {1: ':known'}" "attribute disks: 1 is not the name of a disk: names come first"
 disks copies_wrong_way_round "copies = {':raw': 'VARS'}" "attribute copies: \":raw\" is not the name of a copy: names come first, files or directories second"
 disks keep_unknown "disks = {'NODE': ':known'}, keep_disks = 'sometimes'" "//PKG:x: " "'keep_disks'" "'never', 'on_failure' or 'always'"
+disks keep_as_unknown "disks = {'NODE': ':known'}, keep_disks = 'always', keep_disks_as = 'raw'" "//PKG:x: " "'keep_disks_as'" "'overlay' or 'image'"
 
 # One build has all of them.
 printf '//broken/%s:x\n' "${mistakes[@]}" >"$work/targets"

@@ -11,7 +11,7 @@ use crate::exec::{by_hand, in_bazel};
 use crate::signals::{send, start, WAIT};
 
 /// Returns `exec --keep` in Bazel with two disks and a shell script.
-fn keep(dir: &Dir, when: &str, script: &str) -> Command {
+pub fn keep(dir: &Dir, when: &str, script: &str) -> Command {
     let _ = fs::create_dir(dir.path("outputs"));
     let disks = ["--disk", "A=node.qcow2", "--disk", "B=node.qcow2"];
     let arguments = [
@@ -36,14 +36,14 @@ fn outputs(dir: &Dir) -> Vec<String> {
 }
 
 /// Returns the message that the disks are kept in `outputs/NAME`.
-fn said(dir: &Dir, name: &str) -> String {
+pub fn said(dir: &Dir, name: &str) -> String {
     let path = dir.path("outputs").join(name);
     format!("qcow2-overlay: the disks are kept in {}\n", path.display())
 }
 
 /// Checks that both disks are in `outputs/NAME`, with a README.txt about them.
 #[track_caller]
-fn kept(dir: &Dir, name: &str) {
+pub fn kept(dir: &Dir, name: &str) {
     for disk in ["A", "B"] {
         let images = chain(&dir.path(&format!("outputs/{name}/{disk}.qcow2")), None);
         let images = images.expect("a disk");

@@ -17,6 +17,7 @@ mod exec;
 mod fit;
 mod info;
 mod keep;
+mod keep_as;
 mod layers;
 mod limits;
 mod other_files;

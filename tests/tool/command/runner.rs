@@ -5,6 +5,8 @@ use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
+use qcow2_overlay::chain;
+
 use crate::common::{tool, Dir, Run};
 
 /// Returns what `bazel build` leaves of a test `pkg/t` of an executable `pkg/t_bin` with an
@@ -54,7 +56,7 @@ fn test(dir: &Dir) -> Command {
     command.env("TEST_TMPDIR", dir.path("tmp"));
     command.env(
         "QCOW2_OVERLAY_TEST",
-        r#"{"command": "_main/pkg/t_bin", "keep": "never", "copies": {},
+        r#"{"command": "_main/pkg/t_bin", "keep": "never", "keep_as": "overlay", "copies": {},
             "disks": {"NODE1": "_main/vm/node.qcow2", "NODE2": "_main/vm/node.qcow2"}}"#,
     );
     command
@@ -150,6 +152,10 @@ fn a_mistake_fails_the_test_with_one_line() {
             "\"keep\" is not never, on_failure or always".to_owned(),
         ),
         (
+            r#"{"command": "_main/pkg/t_bin", "disks": {}, "copies": {}, "keep": "always", "keep_as": "raw"}"#,
+            "\"keep_as\" is not overlay or image".to_owned(),
+        ),
+        (
             r#"{"command": "_main/pkg/t_bin", "keep": "never"}"#,
             "\"disks\" is not an object".to_owned(),
         ),
@@ -189,16 +195,21 @@ fn a_mistake_fails_the_test_with_one_line() {
 fn a_test_can_keep_its_disks() {
     let dir = built();
     dir.mkdir("outputs");
-    for (keep, kept) in [("on_failure", "disks"), ("always", "disks.2")] {
+    for (keep, keep_as, kept) in [
+        ("on_failure", "overlay", "disks"),
+        ("always", "image", "disks.2"),
+    ] {
         let mut command = test(&dir);
         command.env("TEST_UNDECLARED_OUTPUTS_DIR", dir.path("outputs"));
         let value = format!(
-            r#"{{"command": "_main/pkg/t_bin", "keep": "{keep}", "copies": {{}},
+            r#"{{"command": "_main/pkg/t_bin", "keep": "{keep}", "keep_as": "{keep_as}", "copies": {{}},
                 "disks": {{"NODE1": "_main/vm/node.qcow2", "NODE2": "_main/vm/node.qcow2"}}}}"#
         );
         let run = Run::of(command.env("QCOW2_OVERLAY_TEST", value));
         assert_eq!(run.status, Some(7), "{}", run.stderr);
-        assert!(dir.path(&format!("outputs/{kept}/NODE2.qcow2")).exists());
+        let images = chain(&dir.path(&format!("outputs/{kept}/NODE2.qcow2")), None);
+        let is_image = images.expect("a disk").len() == 1;
+        assert_eq!(is_image, keep_as == "image");
         assert_eq!(dir.left(), 0);
     }
 }

@@ -119,6 +119,32 @@ fn disks_are_kept_on_a_full_file_system() {
 }
 
 #[test]
+fn a_full_file_system_keeps_overlays_in_place_of_images() {
+    let dir = overlay();
+    dir.write("node.img", &[7; 1 << 20]);
+    let script = "mount -t tmpfs -o size=1M none tmp && mkdir tmp/outputs && \
+                  export TEST_TMPDIR=tmp TEST_UNDECLARED_OUTPUTS_DIR=tmp/outputs && \
+                  \"$0\" exec --keep always --keep-as image --disk A=node.qcow2 -- sh -c ' \
+                    cat /dev/zero > tmp/full 2>&-; exit 5'; \
+                  echo $?; ls tmp/outputs/disks; \"$0\" info tmp/outputs/disks/A.qcow2 | grep -c backing";
+    let run = in_name_space(&dir, script);
+    let [kept, problem] = run.stderr.lines().collect::<Vec<_>>()[..] else {
+        panic!("{}", run.stderr);
+    };
+    assert!(kept.contains("the disks are kept in "), "{kept}");
+    let start = "qcow2-overlay: the disk A is kept as an overlay: ";
+    let end = "No space left on device (os error 28)";
+    assert!(
+        problem.starts_with(start) && problem.ends_with(end),
+        "{problem}"
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&run.stdout),
+        "5\nA.qcow2\nREADME.txt\n2\n"
+    );
+}
+
+#[test]
 fn a_named_pipe_in_place_of_a_disk_does_not_block() {
     let dir = overlay();
     dir.mkdir("outputs");

@@ -295,3 +295,41 @@ fn concurrent_commands_share_a_base() {
         assert!(output.status.success(), "{said}");
     }
 }
+
+/// Returns `exec` as `bazel test` runs it, which keeps an image of the disk `A` in the directory
+/// `outputs`, and prints what the tool says there.
+fn keep_image(dir: &Dir, script: &str) -> String {
+    dir.mkdir("outputs");
+    let mut command = dir.command(tool());
+    command.env("TEST_TMPDIR", dir.path("tmp"));
+    command.env("TEST_UNDECLARED_OUTPUTS_DIR", dir.path("outputs"));
+    command.args(["exec", "--keep", "always", "--keep-as", "image"]);
+    command.args(["--disk", "A=v2.qcow2", "--", "sh", "-e", "-c", script]);
+    let run = Run::of(&mut command);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    run.stderr
+}
+
+#[test]
+fn qemu_reads_a_kept_image_without_its_base() {
+    let dir = chain_of_three();
+    let script = "qemu-io -c 'write -P 4 3M 512K' \"json:$A_BLOCKDEV\"
+        qemu-img convert -O raw \"$A\" before.img";
+    keep_image(&dir, script);
+    fs::remove_dir_all(dir.path("with, comma")).expect("remove");
+    let script = "qemu-img check outputs/disks/A.qcow2 &&
+        qemu-img compare outputs/disks/A.qcow2 before.img &&
+        qemu-io -c 'write -P 5 0 64K' -c 'read -P 4 3M 64K' outputs/disks/A.qcow2";
+    dir.shell(script).ok();
+}
+
+#[test]
+fn a_disk_with_snapshots_is_kept_as_an_overlay() {
+    let dir = chain_of_three();
+    let said = keep_image(&dir, "qemu-img snapshot -c mark \"$A\"");
+    let end = "the disk A is kept as an overlay: it has internal snapshots, which an image of its \
+               content would lack\n";
+    assert!(said.ends_with(end), "{said}");
+    let script = "qemu-img snapshot -l outputs/disks/A.qcow2 | grep mark";
+    dir.shell(script).ok();
+}

@@ -139,6 +139,15 @@ def _mistakes_in_environments():
 
     refused(
         qcow2_test,
+        "image_of_no_disk",
+        "keep_disks_as: no disk is kept: give keep_disks = \"on_failure\" or \"always\", too",
+        disks = {"NODE": _BLANK},
+        keep_disks_as = "image",
+        test = _TOOL,
+    )
+
+    refused(
+        qcow2_test,
         "not_executable",
         "test: " + _RAW + " is not executable: name what `bazel run` could run, such as a sh_binary or py_binary",
         disks = {"NODE": _BLANK},
