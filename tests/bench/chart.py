@@ -45,7 +45,9 @@ def panels(results):
         names = {bases.RAW: "raw", bases.CONVERTED: "qcow2_image", bases.GENRULE: "genrule with convert"}
         ways = results["bases"]["ways"]
         bars = [(name, ways[label]["plain"]["median"], label != bases.RAW) for label, name in names.items()]
-        title = f"A base of {bytes_text(results['bases']['size'] << 20)} with 12 % data, and an overlay, built from nothing"
+        title = (
+            f"A base of {bytes_text(results['bases']['size'] << 20)} with 12 % data, and an overlay, built from nothing"
+        )
         yield title, bars, False
     if "compressed" in results.get("convert", {}):
         ways = {

@@ -60,9 +60,8 @@ def measure_guest(setup, node):
         if what == "cold boot" and os.geteuid() != 0:
             continue
         rounds = setup.rounds or (1 if setup.small else 5)
-        times = in_turn(
-            {label: lambda disk=disk: disk.seconds(what) for label, disk in ways.items()}, rounds, setup.limit
-        )
+        timed = {label: lambda disk=disk, what=what: disk.seconds(what) for label, disk in ways.items()}
+        times = in_turn(timed, rounds, setup.limit)
         for label in ways:
             found[label][what] = spread(times[label])
     return found

@@ -107,7 +107,7 @@ release_has_all_files() {
   make_tools "$clone"
   (cd "$clone" && GITHUB_REPOSITORY=owner/rules_qcow2 .github/workflows/release_prep.sh v1.2.3) >"$work/notes"
   grep -qxF 'bazel_dep(name = "rules_qcow2", version = "1.2.3")' "$work/notes"
-  grep -q '^- Rules: `qcow2_overlay`' "$work/notes"
+  grep -q '^- Rust library' "$work/notes"
   find "$clone/dist" -type f -printf '%f\n' | sort | diff - <(printf '%s\n' qcow2-overlay-linux_aarch64 \
     qcow2-overlay-linux_x86_64 qcow2-overlay-macos_aarch64 qcow2-overlay-macos_x86_64 reference.md "$name.tar.gz")
   tar -xzOf "$clone/dist/$name.tar.gz" "$name/rules/toolchains/tools.bzl" |
