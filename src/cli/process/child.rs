@@ -104,7 +104,7 @@ impl Waiter {
                             // Before anything that it may write to is removed.
                             self.end_group();
                         }
-                        return Ok(Some(status).filter(|_| !is_over));
+                        return Ok((!is_over).then_some(status));
                     }
                     continue;
                 }
