@@ -66,6 +66,27 @@ keep_disks_decides_which_disks_are_kept() {
   done
 }
 
+# Also at a timeout, when Bazel sends TERM and soon KILL.
+a_test_can_keep_images_that_need_no_base() {
+  local name strategy outputs
+  for name in fail hang; do
+    for strategy in linux-sandbox local; do
+      if run_tests "//disks:${name}_keep_image" --test_timeout=3 --spawn_strategy="$strategy"; then fail "passed"; fi
+      [[ $(outputs "${name}_keep_image") == *disks/DISK.qcow2*disks/README.txt*disks/STATE/v2/key.img*disks/VARS* ]] || fail "$name, $strategy"
+      outputs=$workspace/bazel-testlogs/disks/${name}_keep_image/test.outputs/disks
+      ! grep 'kept as an overlay' "$outputs/../../test.log" || fail "$name, $strategy"
+      # Elsewhere it would not find a base.
+      mv "$outputs/DISK.qcow2" "$work/image.qcow2"
+      in_root qemu-img info "$work/image.qcow2"
+      if grep 'backing file' "$work/log"; then fail "it has a base"; fi
+      printed "compression type: zstd"
+      in_root qemu-img check "$work/image.qcow2"
+      in_root qemu-io -r -c 'read -P 9 512k 64k' "$work/image.qcow2"
+      grep -q '^  needs no other file$' "$outputs/README.txt" || { cat "$outputs/README.txt"; fail "README.txt"; }
+    done
+  done
+}
+
 # Each attempt of each run, packed or not. The link bazel-testlogs leads to another configuration.
 a_log_says_where_the_disks_of_a_retried_test_are() {
   local zip file log place outputs
@@ -149,6 +170,7 @@ check a_test_with_disks_behaves_like_any_test
 check parallel_runs_do_not_interfere
 check a_killed_test_leaves_nothing_behind
 check keep_disks_decides_which_disks_are_kept
+check a_test_can_keep_images_that_need_no_base
 check a_log_says_where_the_disks_of_a_retried_test_are
 check a_corrupt_base_gives_a_message_of_one_line
 check a_wrong_size_or_format_gives_a_message_of_one_line

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -49,17 +50,28 @@ def qemu_img(image):
 
 
 def qemu_nbd(image):
-    socket = os.path.abspath("nbd.socket")
-    server = subprocess.Popen(["qemu-nbd", "--read-only", "-k", socket, "-f", "qcow2", image])
+    path = os.path.abspath("nbd.socket")
+    server = subprocess.Popen(["qemu-nbd", "--persistent", "--read-only", "-k", path, "-f", "qcow2", image])
     try:
-        while not os.path.exists(socket) and server.poll() is None:
-            time.sleep(0.001)
-        output("qemu-img", "convert", "-f", "raw", "-O", "raw", f"nbd+unix:///?socket={socket}", "flat.img")
+        wait_for(server, path)
+        output("qemu-img", "convert", "-f", "raw", "-O", "raw", f"nbd+unix:///?socket={path}", "flat.img")
         return Path("flat.img").read_bytes()
     finally:
         server.kill()
         server.wait()
-        Path(socket).unlink(missing_ok=True)
+        Path(path).unlink(missing_ok=True)
+
+
+def wait_for(server, path):
+    """Waits until the server listens, which is later than its socket exists, or has ended."""
+    limit = time.monotonic() + 60
+    while server.poll() is None:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            return
+        if time.monotonic() > limit:
+            raise TimeoutError("qemu-nbd does not listen")
+        time.sleep(0.001)
 
 
 def imago(image):
