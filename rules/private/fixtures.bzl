@@ -1,4 +1,4 @@
-"""The attributes `disks` and `copies`: what a test, or the tool of an image, may write to."""
+"""The attributes `disks` and `copies`: what a test, or the tool of an image, may write to, and its names."""
 
 load(":errors.bzl", "attribute_error", "shown")
 load(":providers.bzl", "Qcow2Info")

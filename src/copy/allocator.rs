@@ -1,4 +1,4 @@
-//! Allocates the clusters of a new image, raw or qcow2.
+//! Clusters of a new image: raw ones go to their own offset, qcow2 ones where the packer says.
 
 use std::ops::Range;
 

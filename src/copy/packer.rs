@@ -1,4 +1,4 @@
-//! Lays out the clusters and L2 tables of a qcow2 image with data, in guest order.
+//! Where each cluster, compressed data and L2 table of a qcow2 image goes, in guest order.
 
 use byteorder::{BigEndian as BE, ByteOrder};
 

@@ -1,5 +1,5 @@
-//! A file that gets its name when it is complete, in the ways that systems and file systems
-//! offer.
+//! A file that gets its name when it is complete. Until then it has none, or a hidden one, which
+//! a signal can remove.
 
 use std::fs::{self, File, Metadata};
 use std::io;

@@ -7,6 +7,10 @@ import subprocess
 
 from guest import Guest, blockdevs
 
+# A variable of the firmware, as Linux shows it.
+VARIABLE = "/sys/firmware/efi/efivars/Fixture-6f0a1a52-0d5e-4d4c-9b0b-5a7f7a1d0005"
+MOUNT_VARIABLES = "mount -t efivarfs efivarfs /sys/firmware/efi/efivars"
+
 
 def raw(node_name, path, read_only):
     """QEMU's option for a raw image: firmware, or its variables."""

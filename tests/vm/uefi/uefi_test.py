@@ -7,12 +7,9 @@ import unittest
 from contextlib import ExitStack
 
 from guest import disk
-from uefi_node import UefiNode, variables
+from uefi_node import MOUNT_VARIABLES, VARIABLE, UefiNode, variables
 
 FIRMWARE = os.environ["FIRMWARE"]
-
-VARIABLE = "/sys/firmware/efi/efivars/Fixture-6f0a1a52-0d5e-4d4c-9b0b-5a7f7a1d0005"
-MOUNT_VARIABLES = "mount -t efivarfs efivarfs /sys/firmware/efi/efivars"
 
 # TPM2_ReadClock: the TPM counts its resets and its restarts, and keeps the numbers in its state.
 COUNT_STARTS = (
@@ -34,9 +31,9 @@ class UefiTest(unittest.TestCase):
         self.stack = ExitStack()
         self.addCleanup(self.stack.close)
 
-    def start(self, number, **devices):
+    def start(self, number, second="SEED", **devices):
         name = f"NODE{number}"
-        disks = [disk(name), disk(f"SEED{number}")]
+        disks = [disk(name), disk(f"{second}{number}")]
         return self.stack.enter_context(UefiNode(name.lower(), FIRMWARE, variables(name), disks, **devices))
 
     def test_nodes(self):
@@ -76,9 +73,15 @@ class UefiTest(unittest.TestCase):
         """A running guest goes back to a mark, without a boot. Prints how long that takes."""
         seconds = {}
         begin = time.monotonic()
-        node = self.start(3)
+        node = self.start(3, second="DATA")
         node.wait_ready()
         seconds["boot"] = time.monotonic() - begin
+
+        # The disks and the variables are those of the installed node.
+        node.output(f"mount /dev/disk2 /data && {MOUNT_VARIABLES}")
+        self.assertEqual(node.output("cat /root/file /data/file"), "installed\ndata\n")
+        self.assertEqual(node.output(f"tail -c 9 {VARIABLE}"), "installed")
+
         node.output("mount -o remount,rw / && echo before > /root/file && sync; echo before > /run/file")
         for job in ("snapshot-save", "snapshot-load"):
             begin = time.monotonic()
