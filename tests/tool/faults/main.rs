@@ -113,8 +113,10 @@ fn kill_at_each(prepare: fn(&Dir), arguments: &[&str], check: impl Fn(&Dir, &str
         prepare(&dir);
         let run = signalled(&dir, "SIGKILL", call, arguments);
         // strace ends by the signal that ended the tool. execve is over before strace can
-        // inject.
-        assert_eq!(run.status.is_none(), call.name != "execve", "{call:?}");
+        // inject. Threads do not wait for each other each time.
+        if call.name != "futex" || run.status != Some(0) {
+            assert_eq!(run.status.is_none(), call.name != "execve", "{call:?}");
+        }
         check(&dir, &call.name);
     }
 }
