@@ -108,6 +108,7 @@ fn the_number_of_threads_does_not_change_the_bytes() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs taskset")]
 fn the_number_of_processors_does_not_change_the_bytes() {
     let dir = Dir::new();
     dir.write("disk.raw", &[data(2 << 20), disk()].concat());

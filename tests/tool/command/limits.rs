@@ -44,6 +44,7 @@ fn is_unchanged(dir: &Dir, what: &str) {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "ulimit has other units")]
 fn a_file_that_is_too_large_is_an_error() {
     // Also if the caller ignores the signal.
     for setup in ["ulimit -f 8", "trap '' XFSZ; ulimit -f 8"] {
@@ -62,6 +63,7 @@ fn a_file_that_is_too_large_is_an_error() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "ulimit has other units")]
 fn a_file_that_is_too_large_ends_the_command_as_usual() {
     // Enough for the disks.
     const LIMIT: &str = "ulimit -f 1000";
@@ -94,6 +96,7 @@ fn a_file_that_is_too_large_ends_the_command_as_usual() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "ulimit has other units")]
 fn few_open_files_are_an_error() {
     let mut failures = 0;
     // With fewer the dynamic linker fails.

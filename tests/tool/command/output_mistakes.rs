@@ -70,6 +70,7 @@ fn refuses_an_output_that_is_in_its_own_chain() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs /dev/full")]
 fn an_output_that_cannot_be_written_is_an_error() {
     create_fails(
         "gone/x 1G",
@@ -92,6 +93,7 @@ fn refuses_a_closed_standard_output() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs /dev/full")]
 fn a_message_that_cannot_be_printed_changes_nothing() {
     let dir = Dir::new();
     dir.tool("create -q node.qcow2 1M").ok();
@@ -117,6 +119,7 @@ fn a_message_that_cannot_be_printed_changes_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs /dev/full")]
 fn an_error_that_cannot_be_printed_keeps_its_status() {
     let dir = overlay();
     dir.mkdir("outputs");
@@ -156,6 +159,7 @@ fn an_error_that_cannot_be_printed_keeps_its_status() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs /dev/full")]
 fn help_that_cannot_be_printed_is_an_error() {
     Dir::new()
         .shell("\"$0\" --help > /dev/full")

@@ -44,6 +44,7 @@ pub fn send(signal: &str, child: &Child) {
 pub const WAIT: &str = "echo ready; while :; do sleep 0.01; done";
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs options of GNU env")]
 fn a_signal_reaches_the_command_and_nothing_is_left() {
     for signal in ["TERM", "HUP", "USR1", "USR2"] {
         let dir = overlay();
@@ -60,6 +61,7 @@ fn a_signal_reaches_the_command_and_nothing_is_left() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs options of GNU env")]
 fn signals_from_the_terminal_are_not_passed_on() {
     for signal in ["INT", "QUIT"] {
         let dir = overlay();
@@ -107,6 +109,7 @@ fn an_ignored_signal_stays_ignored() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs options of GNU env")]
 fn a_conversion_that_a_signal_ends_leaves_nothing() {
     for (signal, number) in [("KILL", 9), ("TERM", 15), ("HUP", 1)] {
         let dir = Dir::new();
@@ -131,6 +134,7 @@ fn a_conversion_that_a_signal_ends_leaves_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs options of GNU env")]
 fn provision_keeps_nothing_after_a_signal() {
     // QEMU too ends with success.
     let gentle = "trap 'exit 0' TERM HUP INT QUIT";
@@ -170,6 +174,7 @@ fn provision_keeps_nothing_after_a_signal() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs options of GNU env")]
 fn kill_follows_if_a_command_with_a_limit_does_not_end() {
     let dir = images();
     let before = dir.names();
@@ -185,6 +190,7 @@ fn kill_follows_if_a_command_with_a_limit_does_not_end() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs options of GNU env")]
 fn provision_keeps_nothing_after_a_signal_from_the_terminal() {
     for (signal, number) in [("INT", 2), ("QUIT", 3)] {
         let dir = images();
@@ -202,6 +208,7 @@ fn provision_keeps_nothing_after_a_signal_from_the_terminal() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs options of GNU env")]
 fn provision_passes_on_other_signals() {
     let dir = images();
     let script = "trap 'cat new.qcow2 > $DISK; exit 0' USR1; echo ready; \
