@@ -7,6 +7,8 @@
 root=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../../..")
 work=$(mktemp -d)
 readonly root work
+# shellcheck source=SCRIPTDIR/../../../.ci/need.sh
+source "$root/.ci/need.sh"
 readonly workspace="$work/größe und raum/matrix"
 
 # Bazel's sandbox that has of this machine only what is mounted. Inputs are hard links or copies.
@@ -16,6 +18,8 @@ readonly hermetic_sandbox=(--spawn_strategy=linux-sandbox --experimental_use_her
   --sandbox_add_mount_pair=/usr)
 
 prepare() {
+  need pgrep procps
+  need python3 python3
   (cd "$root" && ./bazelw build //:qcow2-overlay) >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
   mkdir -p "${workspace%/*}"
   cp -r "$root/tests/workspaces/matrix" "$root/tests/workspaces/node_images" "${workspace%/*}"
