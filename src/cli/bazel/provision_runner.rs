@@ -9,13 +9,12 @@ use std::path::{self, Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
-use qcow2_overlay::FreshDisk;
 use serde_json::{Map, Value};
 
 use crate::cli::bazel::environment::variable;
 use crate::cli::bazel::runfiles::Runfiles;
 use crate::cli::disks::copies::give_copies;
-use crate::cli::disks::fresh_disks::{about, read, write_disk};
+use crate::cli::disks::fresh_disks::{give_disks, read_all};
 use crate::cli::disks::names::Named;
 use crate::cli::failure::usage;
 use crate::cli::messages::say;
@@ -96,13 +95,10 @@ impl Tool {
 
     fn run(mut self, directory: &Path) -> Result<()> {
         // Before there is a directory: a base can be invalid.
-        let fresh: Vec<FreshDisk> = self.disks.iter().map(read).collect::<Result<_>>()?;
+        let fresh = read_all(&self.disks)?;
         make_empty(directory)?;
         let place = fs::canonicalize(directory)?;
-        for (disk, fresh) in self.disks.iter().zip(fresh) {
-            let disk = write_disk(&place, &disk.name, &about(disk), fresh)?;
-            disk.give_to(&mut self.command);
-        }
+        give_disks(&mut self.command, &self.disks, fresh, &place)?;
         give_copies(&mut self.command, &self.copies, &place)?;
         let exec_root = place.join(EXEC_ROOT);
         self.make_exec_root(&exec_root)?;

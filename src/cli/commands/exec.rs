@@ -9,7 +9,7 @@ use std::process;
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
-use qcow2_overlay::{Existing, FreshDisk};
+use qcow2_overlay::Existing;
 use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of};
@@ -18,7 +18,7 @@ use crate::cli::bazel::kept_disks::{self, Keep, KeepAs, Made};
 use crate::cli::bazel::kept_images::replace_by_images;
 use crate::cli::bazel::kept_note::write_note;
 use crate::cli::disks::copies::give_copies;
-use crate::cli::disks::fresh_disks::{self, make_directory, write_disk, Disk};
+use crate::cli::disks::fresh_disks::{give_disks, make_directory, read_all};
 use crate::cli::disks::names::{
     check_names, named, named_argument, Named, RESERVED, RESERVED_STARTS,
 };
@@ -160,29 +160,14 @@ pub fn start(mut job: Job) -> Result<()> {
         _ => Some(kept_disks::outputs()?),
     };
     // Before there is a directory, which could not be removed if no file can be opened.
-    let fresh: Vec<FreshDisk> = job
-        .disks
-        .iter()
-        .map(fresh_disks::read)
-        .collect::<Result<_>>()?;
+    let fresh = read_all(&job.disks)?;
     // Removed, with its content, when this function returns.
     let mut directory = match (&outputs, job.keep) {
         (Some(outputs), Keep::Always) => kept_disks::directory(outputs)?,
         _ => private_directory(test_directory)?,
     };
     let place = fs::canonicalize(directory.path())?;
-    let write = |(disk, fresh): (&Named, FreshDisk)| {
-        write_disk(&place, &disk.name, &fresh_disks::about(disk), fresh)
-    };
-    let disks: Vec<Disk> = job
-        .disks
-        .iter()
-        .zip(fresh)
-        .map(write)
-        .collect::<Result<_>>()?;
-    for disk in &disks {
-        disk.give_to(&mut job.command);
-    }
+    let disks = give_disks(&mut job.command, &job.disks, fresh, &place)?;
     let copies = give_copies(&mut job.command, &job.copies, &place)?;
     if let Some(tool) = own_path() {
         job.command.env(TOOL, tool);

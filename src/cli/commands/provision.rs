@@ -17,9 +17,11 @@ use crate::cli::arguments::{self, command_of, either, option_list, path_of, size
 use crate::cli::arguments::{OPTIONS_HELP, SIZE_HELP};
 use crate::cli::backing::{directory, Backing};
 use crate::cli::disks::copies::give_copies;
-use crate::cli::disks::derived::{check_file, Derived, DISK};
+use crate::cli::disks::derived::{Derived, DISK};
 use crate::cli::disks::names::{check_names, named, named_argument, Named};
-use crate::cli::disks::results::{check_distinct, name_all, with_outputs, ChangedCopy, Complete};
+use crate::cli::disks::results::{
+    check_distinct, check_file, name_all, with_outputs, ChangedCopy, Complete,
+};
 use crate::cli::failure::{usage, Failure};
 use crate::cli::messages::{describe_converted, existing, say_written};
 use crate::cli::process::child::{cannot_run, Waiter};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail, Context, Result};
 use qcow2_overlay::{
-    chain, check_target, Conversion, Error, Existing, Format, FormatError, FreshDisk, ImageInfo,
-    NewImage, OptionList, Options, UnnamedFile,
+    chain, Conversion, Error, Existing, Format, FormatError, FreshDisk, ImageInfo, NewImage,
+    OptionList, Options, UnnamedFile,
 };
 
 use crate::cli::backing::{size_over, Backing};
@@ -154,12 +154,6 @@ impl Derived {
             error => anyhow::Error::new(error).context(format!("{disk} after COMMAND")),
         }
     }
-}
-
-/// Checks that an image can be written to `file`.
-pub fn check_file(file: &Path, existing: Existing) -> Result<()> {
-    check_target(file, existing).map_err(|error| cannot_write(file, error))?;
-    Ok(())
 }
 
 /// Checks that the images of a chain have not changed.

@@ -12,14 +12,33 @@ use crate::cli::disks::block_node::blockdev;
 use crate::cli::disks::names::Named;
 use crate::cli::messages::cannot_write;
 
-/// Reads the overlay that a disk is to be like.
-pub fn read(disk: &Named) -> Result<FreshDisk> {
-    let about = || About::new(Role::Overlay, about(disk));
-    FreshDisk::like(&disk.path).with_context(about)
+/// Reads the overlays that disks are to be like.
+pub fn read_all(disks: &[Named]) -> Result<Vec<FreshDisk>> {
+    let read = |disk: &Named| {
+        let about = || About::new(Role::Overlay, about(disk));
+        FreshDisk::like(&disk.path).with_context(about)
+    };
+    disks.iter().map(read).collect()
+}
+
+/// Writes disks to `place`, sets the variables of a command for them, and returns them. `fresh` is
+/// what [`read_all`] has returned for `disks`.
+pub fn give_disks(
+    command: &mut Command,
+    disks: &[Named],
+    fresh: Vec<FreshDisk>,
+    place: &Path,
+) -> Result<Vec<Disk>> {
+    let give = |(disk, fresh): (&Named, FreshDisk)| {
+        let disk = write_disk(place, &disk.name, &about(disk), fresh)?;
+        disk.give_to(command);
+        Ok(disk)
+    };
+    disks.iter().zip(fresh).map(give).collect()
 }
 
 /// Returns what messages about a disk begin with.
-pub fn about(disk: &Named) -> String {
+fn about(disk: &Named) -> String {
     format!("disk {}: {:?}", disk.name, disk.path)
 }
 

@@ -80,11 +80,16 @@ impl ChangedCopy<'_> {
     }
 }
 
+/// Checks that a file can be written to `path`.
+pub fn check_file(path: &Path, existing: Existing) -> Result<()> {
+    check_target(path, existing).map_err(|error| cannot_write(path, error))?;
+    Ok(())
+}
+
 /// Checks that `path` is free. Bazel makes directories before the action that fills them.
 fn check_place(path: &Path, is_directory: bool, existing: Existing) -> Result<()> {
     if !is_directory {
-        check_target(path, existing).map_err(|error| cannot_write(path, error))?;
-        return Ok(());
+        return check_file(path, existing);
     }
     let is_empty = |path: &Path| fs::read_dir(path).is_ok_and(|mut it| it.next().is_none());
     if path.symlink_metadata().is_ok() && !is_empty(path) {
