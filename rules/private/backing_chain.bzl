@@ -12,25 +12,8 @@ load(":errors.bzl", "attribute_error", "shown")
 
 visibility("//rules/private")
 
-def add_backing(ctx, args, image, base, *, is_read):
+def add_backing(args, image, base, backing, *, is_read):
     """Adds the backing file of a new image to the command line that creates the image.
-
-    Args:
-      ctx: the context of the rule.
-      args: Args: the command line, `create` or `provision`.
-      image: File: the new image.
-      base: what `image_of` returns for the attribute `backing`.
-      is_read: whether the action reads the backing file.
-
-    Returns:
-      The backing file and its chain, as `place_beside` returns them.
-    """
-    backing, chain = place_beside(ctx, "backing", base.file, base.chain)
-    add_placed(args, image, base, backing, is_read = is_read)
-    return backing, chain
-
-def add_placed(args, image, base, backing, *, is_read):
-    """Does what `add_backing` does with a backing file that is in its place already.
 
     Args:
       args: Args: the command line, `create` or `provision`.

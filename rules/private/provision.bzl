@@ -34,13 +34,14 @@ def _check_variables(ctx):
 def _add_disk(ctx, args, name, info, options):
     """Adds a further disk to the command line of the tool, and returns the Qcow2Info of its image."""
     check_chain("disks", ctx.attr.disks[name])
-    image = ctx.actions.declare_file("{}.{}.qcow2".format(ctx.label.name, name))
+    part = "{}.{}".format(ctx.label.name, name)
+    image = ctx.actions.declare_file(part + ".qcow2")
     backing, chain = place_beside(
         ctx,
         "disks",
         info.image,
         info.chain,
-        name = "{}.{}".format(ctx.label.name, name),
+        name = part,
         target = ctx.attr.disks[name],
     )
     args.add("--disk", "{}={}".format(name, relative_path(backing, image)))
@@ -85,7 +86,8 @@ def _qcow2_provision_impl(ctx):
     args = ctx.actions.args()
     args.add("provision")
     args.add("-q")
-    backing, backing_chain = add_backing(ctx, args, image, base, is_read = True)
+    backing, backing_chain = place_beside(ctx, "backing", base.file, base.chain)
+    add_backing(args, image, base, backing, is_read = True)
     if ctx.attr.compression:
         args.add("-c")
     args.add("-o", option_list(options))
@@ -94,7 +96,10 @@ def _qcow2_provision_impl(ctx):
     copies = {name: _add_copy(ctx, args, name, original) for name, original in fixtures.originals.items()}
     further = [info.image for info in disks.values()] + copies.values()
     chains = depset(transitive = [backing_chain] + [info.chain for info in disks.values()])
-    links = [file for file in chains.to_list() if file.owner == ctx.label and file not in further]
+
+    # What backs the disks, without the images that this action writes.
+    backing_files = [file for file in chains.to_list() if file not in further]
+    links = [file for file in backing_files if file.owner == ctx.label]
     _keep_apart(ctx, [image] + further + links, base, fixtures)
     args.add(image)
     if base.size != None:
@@ -120,11 +125,7 @@ def _qcow2_provision_impl(ctx):
     ctx.actions.run(
         executable = ctx.toolchains[TOOLCHAIN_TYPE].exec_tool,
         arguments = [args],
-        # The chains without the images that this action writes.
-        inputs = depset(
-            originals + [file for file in chains.to_list() if file not in further],
-            transitive = [srcs],
-        ),
+        inputs = depset(originals + backing_files, transitive = [srcs]),
         tools = [ctx.attr.tool[DefaultInfo].files_to_run],
         outputs = [image] + further + ctx.outputs.outs,
         env = env,
