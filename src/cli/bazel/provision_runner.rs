@@ -9,10 +9,9 @@ use std::path::{self, Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
-use serde_json::{Map, Value};
 
 use crate::cli::bazel::environment::variable;
-use crate::cli::bazel::runfiles::Runfiles;
+use crate::cli::bazel::job_description::JobDescription;
 use crate::cli::disks::copies::give_copies;
 use crate::cli::disks::fresh_disks::{give_disks, read_all};
 use crate::cli::disks::names::Named;
@@ -65,31 +64,19 @@ struct Tool {
 
 impl Tool {
     fn parse(text: &str) -> Result<Self> {
-        let tool: Map<String, Value> = serde_json::from_str(text)?;
-        let name = tool.get("command").and_then(Value::as_str);
-        let name = name.context("\"command\" is not a runfiles path")?;
-        let runfiles = Runfiles::find(name)?;
-        let mut command = Command::new(runfiles.path(name)?);
-        command.args(texts(&tool, "args")?).env_remove(PROVISION);
-        runfiles.announce(&mut command);
-        let named = |field: &str| {
-            let object = tool.get(field).and_then(Value::as_object);
-            let object = object.with_context(|| format!("{field:?} is not an object"))?;
-            let one = |(name, path): (&String, &Value)| {
-                let path = path.as_str().context("not a runfiles path")?;
-                let name = name.clone();
-                let path = runfiles.path(path)?;
-                Ok(Named { name, path })
-            };
-            object.iter().map(one).collect::<Result<Vec<_>>>()
-        };
-        let outputs = texts(&tool, "outputs")?;
+        let tool = JobDescription::parse(text)?;
+        let mut command = tool.command()?;
+        command.args(tool.texts("args")?).env_remove(PROVISION);
         Ok(Tool {
             command,
-            disks: named("disks")?,
-            copies: named("copies")?,
-            inputs: named("inputs")?,
-            outputs: outputs.into_iter().map(PathBuf::from).collect(),
+            disks: tool.named("disks")?,
+            copies: tool.named("copies")?,
+            inputs: tool.named("inputs")?,
+            outputs: tool
+                .texts("outputs")?
+                .into_iter()
+                .map(PathBuf::from)
+                .collect(),
         })
     }
 
@@ -129,13 +116,6 @@ impl Tool {
             .iter()
             .try_for_each(|path| make_parent(&within(path)))
     }
-}
-
-fn texts(object: &Map<String, Value>, field: &str) -> Result<Vec<String>> {
-    let list = object.get(field).and_then(Value::as_array);
-    let texts = list.and_then(|list| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
-    let texts = texts.with_context(|| format!("{field:?} is not a list of strings"))?;
-    Ok(texts.into_iter().map(str::to_owned).collect())
 }
 
 /// Makes a directory that no other user can enter, if there is no empty one.

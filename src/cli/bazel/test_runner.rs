@@ -2,15 +2,12 @@
 //! the environment what the test is.
 
 use std::env;
-use std::process::Command;
 
 use anyhow::{Context, Result};
-use serde_json::{Map, Value};
 
+use crate::cli::bazel::job_description::JobDescription;
 use crate::cli::bazel::kept_disks::{Keep, KeepAs};
-use crate::cli::bazel::runfiles::Runfiles;
 use crate::cli::commands::exec::Job;
-use crate::cli::disks::names::Named;
 
 /// Set by the rule: a JSON object with
 /// - `command`: the runfiles path of the executable, which gets all arguments;
@@ -29,39 +26,20 @@ pub fn job() -> Result<Option<Job>> {
 }
 
 fn parse(text: &str) -> Result<Job> {
-    let test: Map<String, Value> = serde_json::from_str(text)?;
-    let name = runfiles_path("command", test.get("command"))?;
-    let runfiles = Runfiles::find(name).context("\"command\"")?;
-    let mut command = Command::new(runfiles.path(name)?);
+    let test = JobDescription::parse(text)?;
+    let mut command = test.command()?;
     command.args(env::args_os().skip(1)).env_remove(TEST);
-    runfiles.announce(&mut command);
-    let one = |(name, path): (&String, &Value)| {
-        let path = runfiles.path(runfiles_path(name, Some(path))?);
-        Ok(Named {
-            name: name.clone(),
-            path: path.with_context(|| format!("{name:?}"))?,
-        })
-    };
-    let all = |field: &str| {
-        let object = test.get(field).and_then(Value::as_object);
-        let object = object.with_context(|| format!("{field:?} is not an object"))?;
-        object.iter().map(one).collect::<Result<_>>()
-    };
-    let word = |field: &str| test.get(field).and_then(Value::as_str);
     Ok(Job {
-        disks: all("disks")?,
-        copies: all("copies")?,
-        keep: word("keep")
+        disks: test.named("disks")?,
+        copies: test.named("copies")?,
+        keep: test
+            .word("keep")
             .and_then(Keep::named)
             .context("\"keep\" is not never, on_failure or always")?,
-        keep_as: word("keep_as")
+        keep_as: test
+            .word("keep_as")
             .and_then(KeepAs::named)
             .context("\"keep_as\" is not overlay or image")?,
         command,
     })
-}
-
-fn runfiles_path<'a>(field: &str, value: Option<&'a Value>) -> Result<&'a str> {
-    let path = value.and_then(Value::as_str);
-    path.with_context(|| format!("{field:?} is not a runfiles path"))
 }
