@@ -30,17 +30,17 @@ recorder "$work/mine" "no version"
 recorder bin/bazel "bazel 8.4.2"
 expect mine BAZEL="$work/mine" PATH="$work/bin:$PATH"
 expect bazel PATH="$work/bin:$PATH"
-recorder bin/bazel "bazel 7.4.0-pre"
+recorder bin/bazel "bazel 7.4.1-pre"
 expect bazel PATH="$work/bin:$PATH"
 recorder bin/bazelisk "bazelisk"
 expect bazelisk PATH="$work/bin:$PATH"
 
 # An old Bazel is not used. Without apt-get, bazelw then has nothing to run.
 rm bin/bazelisk
-recorder bin/bazel "bazel 7.3.2"
+recorder bin/bazel "bazel 7.4.0"
 ln -s "$(command -v bash)" "$(command -v env)" bin
 status=0
 env -u BAZEL PATH="$work/bin" "$bazelw" build >out 2>err || status=$?
 [[ $status == 1 && ! -s out ]]
-diff err - <<<"bazelw: needs Bazel 7.4 or newer: install bazelisk, or set BAZEL to a bazel"
+diff err - <<<"bazelw: needs Bazel 7.4.1 or newer: install bazelisk, or set BAZEL to a bazel"
 echo PASSED

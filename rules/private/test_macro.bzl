@@ -32,7 +32,7 @@ def qcow2_test(name, test, disks = {}, copies = {}, keep_disks = "never", keep_d
 
     The test gets two environment variables for each disk. `$NODE1` is the path of the disk,
     and `$NODE1_BLOCKDEV` is a complete value for QEMU's `-blockdev` with the node name
-    `NODE1`. The disks are in `$TEST_TMPDIR`. Each has the size, options and base of its
+    `NODE1`. The disks are in a new directory. Each has the size, options and base of its
     image. For a copy, `$NODE1_VARS` is the path of a file or directory with the same content,
     which is in the same place. Build outputs are never opened for writing. `$QCOW2_OVERLAY` is the
     path of the tool, for [further disks](README.md#disks-that-a-test-makes).
@@ -56,7 +56,7 @@ def qcow2_test(name, test, disks = {}, copies = {}, keep_disks = "never", keep_d
       keep_disks: `"always"` or `"on_failure"` keeps the disks and copies of a run in
         `$TEST_UNDECLARED_OUTPUTS_DIR/disks`. The test's log says where Bazel puts that.
       keep_disks_as: `"image"` keeps each disk as [one compressed file](README.md#kept-disks) that
-        needs no base and can be read on any machine.
+        needs no base and can be read on any machine. It needs `keep_disks`.
       **kwargs: Attributes common to all tests: `args`, `data`, `env`, `env_inherit`, `size`, `timeout`,
         `shard_count`, `flaky`, `tags`, `target_compatible_with`...
     """
