@@ -41,7 +41,7 @@ def _find(repository_ctx):
         if directory.startswith("/"):
             path = repository_ctx.path(directory + "/" + repository_ctx.attr.program)
             repository_ctx.watch(path)
-            if path.exists:
+            if path.exists and not path.is_dir:
                 return path
     return None
 
@@ -69,7 +69,7 @@ def _host_program_impl(repository_ctx):
     repository_ctx.file("version", version, executable = False)
     repository_ctx.file("program", _PROGRAM.format(
         comment = "\n".join(["# " + line for line in version.splitlines()]),
-        path = path,
+        path = str(path).replace("'", "'\\''"),
     ))
 
 host_program = repository_rule(

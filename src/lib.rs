@@ -71,4 +71,4 @@ pub use image::storage::{OpenFile, Storage};
 pub use make::conversion::{Conversion, NewImage};
 pub use make::file::{check_target, create_file, write_file, Existing, UnnamedFile};
 pub use make::fresh::FreshDisk;
-pub use make::new_file::{flush, remove_unfinished};
+pub use make::new_file::{flush, remove_unfinished, rename_new};

@@ -66,6 +66,17 @@ def labels_of(name, attribute, value):
         labels[key] = target
     return labels
 
+def check_apart(disks, copies):
+    """Fails if a disk and a copy have one name.
+
+    Args:
+      disks: the attribute.
+      copies: the attribute.
+    """
+    for name in copies:
+        if name in disks:
+            attribute_error("copies", "{} is the name of a disk too: give one of them another name".format(name))
+
 def fixtures_of(ctx):
     """Checks the attributes and returns what they name.
 
@@ -85,9 +96,7 @@ def fixtures_of(ctx):
                     name,
                     name.removesuffix("_BLOCKDEV"),
                 ))
-    for name in copies:
-        if name in disks:
-            attribute_error("copies", "{} is the name of a disk too: give one of them another name".format(name))
+    check_apart(disks, copies)
     return struct(
         images = {name: _image(name, target) for name, target in disks.items()},
         originals = {name: _original(name, target) for name, target in copies.items()},

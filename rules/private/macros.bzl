@@ -8,7 +8,7 @@ to the rules, whose docs the reference has too.
 
 load(":clone.bzl", "qcow2_clone")
 load(":errors.bzl", "attribute_error")
-load(":fixtures.bzl", "labels_of")
+load(":fixtures.bzl", "check_apart", "labels_of")
 load(":image.bzl", _qcow2_image = "qcow2_image")
 load(":overlay.bzl", _qcow2_overlay = "qcow2_overlay")
 load(":provision.bzl", _qcow2_provision = "qcow2_provision")
@@ -35,13 +35,16 @@ def _common(attributes):
 def _declare_clone(name, attributes):
     qcow2_clone(name = name + ".clone", image = name, **_common(attributes))
 
+# `<name>.PART` is a target or a file of each derived image.
+_PARTS = ["base", "clone", "provision", "qcow2"]
+
 def _check_parts(attribute, value):
     """Checks the names of disks or copies, each of which becomes a target."""
     if type(value) != "dict":
         attribute_error(attribute, "it is not a dictionary with fixed names, each of which is a target: give a select() for a value in it")
     for name in value:
-        if name in ["clone", "provision"]:
-            attribute_error(attribute, "{} is the name of a target that every derived image has: give another name".format(repr(name)))
+        if name in _PARTS:
+            attribute_error(attribute, "{} is a name that every derived image has already: give another name".format(repr(name)))
 
 def _declare_parts(name, disks, copies, attributes):
     for disk in disks:
@@ -204,6 +207,7 @@ def qcow2_provision(name, size = None, disks = {}, copies = {}, **kwargs):
         _check_size(size)
     for attribute, value in {"copies": copies, "disks": disks}.items():
         _check_parts(attribute, value)
+    check_apart(disks, copies)
     _qcow2_provision(
         name = name,
         copies = labels_of(name + ".provision", "copies", copies),

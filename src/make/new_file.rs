@@ -186,7 +186,7 @@ fn link(file: &File, path: &Path) -> io::Result<()> {
 
 /// Moves a file to a name that no other file may have. If the file system cannot do that in
 /// one step, an empty file takes the name first.
-fn rename_new(from: TempPath, to: &Path) -> io::Result<()> {
+pub fn rename_new(from: TempPath, to: &Path) -> io::Result<()> {
     let failed = match from.persist_noclobber(to) {
         Ok(()) => return Ok(()),
         Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {

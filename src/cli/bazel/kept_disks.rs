@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use qcow2_overlay::{copy_sparse, write_file, Existing};
-use tempfile::TempDir;
 
 use crate::cli::bazel::environment::variable;
 use crate::cli::bazel::kept_note::write_note;
 use crate::cli::disks::copies::{copy_tree, Links};
-use crate::cli::disks::fresh_disks::make_directory;
 use crate::cli::disks::fresh_disks::Disk;
+use crate::cli::disks::place::Place;
 use crate::cli::messages::say;
 
 const OUTPUTS: &str = "TEST_UNDECLARED_OUTPUTS_DIR";
@@ -63,19 +62,22 @@ pub fn outputs() -> Result<PathBuf> {
 
 /// Creates the directory `disks` in `outputs`, or the first of `disks.2`, `disks.3`, ... that
 /// is free, because a test can run several commands. It is removed when it is dropped.
-pub fn directory(outputs: &Path) -> Result<TempDir> {
-    let mut name = "disks".to_owned();
-    for number in 2.. {
-        if outputs.join(&name).symlink_metadata().is_err() {
-            break;
-        }
-        name = format!("disks.{number}");
-    }
-    let mut builder = tempfile::Builder::new();
+pub fn directory(outputs: &Path) -> Result<Place> {
     // Other users may read the outputs of a test, as far as the umask allows.
     let permissions = fs::Permissions::from_mode(0o777);
-    builder.prefix(&name).rand_bytes(0).permissions(permissions);
-    make_directory(&builder, outputs)
+    let mut name = "disks".to_owned();
+    let mut number = 1;
+    loop {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&name).rand_bytes(0);
+        match Place::new(builder.permissions(permissions.clone()), outputs) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                number += 1;
+                name = format!("disks.{number}");
+            }
+            made => return made.context("cannot make a directory for the disks"),
+        }
+    }
 }
 
 /// The disks and copies of a command.
@@ -88,7 +90,7 @@ pub struct Made {
 /// is worth keeping even if another, or the README.txt, cannot be written. Returns the disks, with
 /// their new paths.
 pub fn move_all(outputs: &Path, mut made: Made) -> Result<Vec<Disk>> {
-    let directory = directory(outputs)?;
+    let mut directory = directory(outputs)?;
     let mut problems = Vec::new();
     let mut is_done = |moved: Result<()>| moved.map_err(|error| problems.push(error)).is_ok();
     made.disks

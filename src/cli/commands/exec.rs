@@ -10,7 +10,6 @@ use std::process;
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
 use qcow2_overlay::Existing;
-use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of};
 use crate::cli::bazel::environment::variable;
@@ -18,10 +17,11 @@ use crate::cli::bazel::kept_disks::{self, Keep, KeepAs, Made};
 use crate::cli::bazel::kept_images::replace_by_images;
 use crate::cli::bazel::kept_note::write_note;
 use crate::cli::disks::copies::give_copies;
-use crate::cli::disks::fresh_disks::{give_disks, make_directory, read_all};
+use crate::cli::disks::fresh_disks::{give_disks, read_all};
 use crate::cli::disks::names::{
     check_names, named, named_argument, Named, RESERVED, RESERVED_STARTS,
 };
+use crate::cli::disks::place::Place;
 use crate::cli::failure::usage;
 use crate::cli::messages::say;
 use crate::cli::process::child::{cannot_run, end_like, Waiter};
@@ -175,8 +175,7 @@ pub fn start(mut job: Job) -> Result<()> {
     let made = Made { disks, copies };
     if job.keep == Keep::Always {
         write_note(&place, &made.disks, Existing::Keep)?;
-        directory.disable_cleanup(true);
-        kept_disks::say_where(directory.path(), &made);
+        kept_disks::say_where(&directory.keep(), &made);
     }
     let Some(mut waiter) = waiter else {
         // Returns only if it fails.
@@ -213,7 +212,7 @@ fn own_path() -> Option<PathBuf> {
 }
 
 /// Creates a directory that no other user can enter: disks can hold secrets.
-fn private_directory(test_directory: Option<PathBuf>) -> Result<TempDir> {
+fn private_directory(test_directory: Option<PathBuf>) -> Result<Place> {
     let parent = test_directory.unwrap_or_else(|| {
         // That of an empty TMPDIR would be the current directory.
         let directory = env::temp_dir();
@@ -227,5 +226,5 @@ fn private_directory(test_directory: Option<PathBuf>) -> Result<TempDir> {
     builder
         .prefix("qcow2-")
         .permissions(Permissions::from_mode(0o700));
-    make_directory(&builder, &parent)
+    Place::new(&builder, &parent).context("cannot make a directory for the disks")
 }

@@ -11,7 +11,6 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use clap::{value_parser, Arg, ArgMatches, Command};
 use qcow2_overlay::{remove_unfinished, FreshDisk};
-use tempfile::TempDir;
 
 use crate::cli::arguments::{self, command_of, either, option_list, path_of, size_of};
 use crate::cli::arguments::{OPTIONS_HELP, SIZE_HELP};
@@ -19,6 +18,7 @@ use crate::cli::backing::{directory, Backing};
 use crate::cli::disks::copies::give_copies;
 use crate::cli::disks::derived::{Derived, DISK};
 use crate::cli::disks::names::{check_names, named, named_argument, Named};
+use crate::cli::disks::place::{remove, Place};
 use crate::cli::disks::results::{
     check_distinct, check_file, name_all, with_outputs, ChangedCopy, Complete,
 };
@@ -128,8 +128,9 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let paths = named(matches, "copy-output", PATH)?;
     let copies = with_outputs("copy", &originals, &paths)?;
     check_all_names(&further, &originals)?;
-    let outputs = further.iter().chain(&copies).map(|(_, path)| *path);
-    check_distinct(&[file].into_iter().chain(outputs).collect::<Vec<_>>())?;
+    let others = further.iter().chain(&copies).map(|(_, path)| *path);
+    let outputs: Vec<&Path> = [file].into_iter().chain(others).collect();
+    check_distinct(&outputs)?;
     // What cannot be written at the end is an error before the command runs.
     let existing = existing(matches);
     for file in [file].into_iter().chain(further.iter().map(|it| it.1)) {
@@ -145,6 +146,11 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let mut disks = vec![Derived::main(file, backing, is_standalone, &list)?];
     for (disk, file) in further {
         disks.push(Derived::further(disk, file, &list.options())?);
+    }
+    for output in outputs {
+        disks
+            .iter()
+            .try_for_each(|disk| disk.check_outside(output))?;
     }
 
     // Signals are caught from now on, so that none leaves a directory behind.
@@ -173,8 +179,9 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let end_if_told = |_| {
         let mut waiter = waiter.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(signal) = waiter.told_to_end() {
+            waiter.end_group();
             remove_unfinished();
-            let _ = fs::remove_dir_all(place);
+            let _ = remove(place);
             end_by(signal);
         }
     };
@@ -252,13 +259,12 @@ const TIMED_OUT: i32 = 124;
 
 /// Creates a hidden directory, which no other user can enter, on the file system of the new
 /// image. It is removed, with its content, when it is dropped.
-fn directory_beside(file: &Path) -> Result<TempDir> {
-    let made = directory(file).and_then(|parent| {
-        tempfile::Builder::new()
-            .prefix(".qcow2-overlay-")
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(parent)
-    });
+fn directory_beside(file: &Path) -> Result<Place> {
+    let mut builder = tempfile::Builder::new();
+    builder
+        .prefix(".qcow2-overlay-")
+        .permissions(Permissions::from_mode(0o700));
+    let made = directory(file).and_then(|parent| Place::new(&builder, &parent));
     made.with_context(|| format!("cannot make a directory beside {file:?}"))
 }
 

@@ -26,6 +26,7 @@ pub enum Links {
 pub fn copy_tree(from: &Path, to: &Path, links: Links) -> Result<()> {
     let place = fs::metadata(parent(to)).with_context(|| format!("{to:?}"))?;
     let mut tree = Tree {
+        root: from,
         links,
         around: vec![id(&place)],
     };
@@ -43,24 +44,25 @@ pub fn give_copies(command: &mut Command, copies: &[Named], place: &Path) -> Res
     copies.iter().map(give).collect()
 }
 
-struct Tree {
+struct Tree<'a> {
+    root: &'a Path,
     links: Links,
     /// The directory of the copy, and the directories that are being copied.
     around: Vec<(u64, u64)>,
 }
 
-impl Tree {
+impl Tree<'_> {
     /// Copies `from`, which is called `name` in the tree.
     fn copy(&mut self, from: &Path, to: &Path, name: &Path) -> Result<()> {
         let mut from = from.to_owned();
         let mut followed = 0;
         while from.is_symlink() && followed < 40 {
             let target = fs::read_link(&from).with_context(|| format!("{from:?}"))?;
-            // A link of Bazel's leads to the same name in another tree, which can be a link too.
-            if self.links == Links::Keep || from.ends_with(name) && is_within(name, &target) {
+            let next = parent(&from).join(&target);
+            if self.links == Links::Keep || self.has(name, &target, &next) {
                 return symlink(&target, to).with_context(|| format!("cannot write {to:?}"));
             }
-            from = parent(&from).join(target);
+            from = next;
             followed += 1;
         }
         let found = fs::metadata(&from).with_context(|| format!("{from:?}"))?;
@@ -80,6 +82,13 @@ impl Tree {
         } else {
             Ok(())
         }
+    }
+
+    /// Returns whether `target`, of the link `name` in this tree, leads to `next` in it. A link of
+    /// Bazel's leads to the same name in another tree, which can be a link too.
+    fn has(&self, name: &Path, target: &Path, next: &Path) -> bool {
+        let found = |path: &Path| fs::metadata(path).ok().as_ref().map(id);
+        within(name, target).is_some_and(|place| found(&self.root.join(place)) == found(next))
     }
 
     fn copy_directory(&mut self, from: &Path, to: &Path, name: &Path, mode: u32) -> Result<()> {
@@ -110,18 +119,16 @@ fn id(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// Returns whether `target`, of the link `name` in a tree, leads to something in that tree.
-fn is_within(name: &Path, target: &Path) -> bool {
-    let Some(mut depth) = name.components().count().checked_sub(1) else {
-        return false; // the tree itself
-    };
+/// Returns where in a tree `target`, of the link `name` in it, leads; nothing if it leads out.
+fn within(name: &Path, target: &Path) -> Option<PathBuf> {
+    let mut place = name.parent()?.to_owned();
     for part in target.components() {
         match part {
-            Component::Normal(_) => depth += 1,
+            Component::Normal(part) => place.push(part),
             Component::CurDir => {}
-            Component::ParentDir if depth > 0 => depth -= 1,
-            _ => return false,
+            Component::ParentDir if place.pop() => {}
+            _ => return None,
         }
     }
-    true
+    Some(place)
 }

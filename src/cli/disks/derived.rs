@@ -9,7 +9,8 @@ use qcow2_overlay::{
     OptionList, Options, UnnamedFile,
 };
 
-use crate::cli::backing::{size_over, Backing};
+use crate::cli::advice::{About, Role};
+use crate::cli::backing::{check_outside, size_over, Backing};
 use crate::cli::disks::fresh_disks::{write_disk, Disk};
 use crate::cli::disks::names::Named;
 use crate::cli::messages::cannot_write;
@@ -57,7 +58,7 @@ impl Derived {
     /// relative to the directory of `file`, is that of `disk`.
     pub fn further(disk: &Named, file: &Path, options: &Options) -> Result<Self> {
         let backing = Backing::qcow2(OsString::from(&disk.path));
-        let about = || format!("disk {}", disk.name);
+        let about = || About::new(Role::Overlay, format!("disk {}", disk.name));
         let base = backing.open(file, false).with_context(about)?;
         let size = base[0].virtual_size;
         Ok(Derived {
@@ -69,6 +70,11 @@ impl Derived {
             options: options.clone().virtual_size(size),
             size,
         })
+    }
+
+    /// Checks that the output `file`, of any disk or copy, replaces nothing that backs this disk.
+    pub fn check_outside(&self, file: &Path) -> Result<()> {
+        check_outside(file, &self.base[0].path, &self.base)
     }
 
     /// Writes the disk to `directory`: an empty overlay of the backing file.
@@ -129,6 +135,13 @@ impl Derived {
                 Error::BackingFileChanged { .. } => anyhow!(
                     "{} after COMMAND: its backing file is not the one that it was created with",
                     self.words()
+                ),
+                // Only the main disk can have another size.
+                Error::TooSmall { least, .. } if self.name != DISK => anyhow!(
+                    "{} after COMMAND: it has {least} bytes, and must keep the {} of its backing \
+                     file",
+                    self.words(),
+                    self.size
                 ),
                 error => cannot_write(&self.file, error),
             })

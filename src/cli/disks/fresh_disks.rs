@@ -5,7 +5,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use qcow2_overlay::{Error, Existing, FreshDisk, ImageInfo};
-use tempfile::TempDir;
 
 use crate::cli::advice::{About, Role};
 use crate::cli::disks::block_node::blockdev;
@@ -40,12 +39,6 @@ pub fn give_disks(
 /// Returns what messages about a disk begin with.
 fn about(disk: &Named) -> String {
     format!("disk {}: {:?}", disk.name, disk.path)
-}
-
-/// Creates a directory for disks, which is removed when it is dropped.
-pub fn make_directory(builder: &tempfile::Builder, parent: &Path) -> Result<TempDir> {
-    let made = builder.tempdir_in(parent);
-    made.context("cannot make a directory for the disks")
 }
 
 /// A disk that has been written.

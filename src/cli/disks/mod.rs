@@ -5,4 +5,5 @@ pub mod copies;
 pub mod derived;
 pub mod fresh_disks;
 pub mod names;
+pub mod place;
 pub mod results;

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
-use qcow2_overlay::{check_target, Existing, UnnamedFile};
+use qcow2_overlay::{check_target, rename_new, Existing, UnnamedFile};
+use tempfile::TempPath;
 
 use crate::cli::backing::directory;
 use crate::cli::disks::copies::{copy_tree, Links};
@@ -42,8 +43,14 @@ fn name(path: &Path, complete: Complete, existing: Existing) -> Result<()> {
     match complete {
         Complete::Image(file) => file.name().map_err(|error| cannot_write(path, error)),
         Complete::Copy(from) => {
-            check_place(path, from.is_dir(), existing)?;
-            fs::rename(&from, path).with_context(|| format!("cannot write {path:?}"))
+            let is_directory = from.is_dir();
+            check_place(path, is_directory, existing)?;
+            let named = if is_directory || existing == Existing::Replace {
+                fs::rename(&from, path)
+            } else {
+                TempPath::try_from_path(from).and_then(|from| rename_new(from, path))
+            };
+            named.with_context(|| format!("cannot write {path:?}"))
         }
     }
 }
@@ -59,7 +66,6 @@ impl ChangedCopy<'_> {
     pub fn check(&self, existing: Existing) -> Result<()> {
         let (Named { name, path: from }, to) = (self.copy, self.path);
         let found = fs::metadata(from).with_context(|| format!("copy {name}: {from:?}"))?;
-        directory(to).with_context(|| format!("cannot write {to:?}"))?;
         check_place(to, found.is_dir(), existing)
     }
 
@@ -91,8 +97,11 @@ fn check_place(path: &Path, is_directory: bool, existing: Existing) -> Result<()
     if !is_directory {
         return check_file(path, existing);
     }
-    let is_empty = |path: &Path| fs::read_dir(path).is_ok_and(|mut it| it.next().is_none());
-    if path.symlink_metadata().is_ok() && !is_empty(path) {
+    let is_empty = || fs::read_dir(path).is_ok_and(|mut it| it.next().is_none());
+    if path
+        .symlink_metadata()
+        .is_ok_and(|it| !it.is_dir() || !is_empty())
+    {
         bail!("cannot write {path:?}: it exists and is not an empty directory");
     }
     Ok(())
@@ -131,17 +140,21 @@ pub fn with_outputs<'a>(
     given.iter().map(output_of).collect()
 }
 
-/// Checks that no two outputs have the same path.
+/// Checks that each output has a directory, and that no two are the same, under any name.
 pub fn check_distinct(paths: &[&Path]) -> Result<()> {
-    for (index, path) in paths.iter().enumerate() {
+    let mut places = Vec::new();
+    for path in paths {
         if path.as_os_str() == OsStr::new("-") {
             return Err(usage(
                 "FILE cannot be standard output, because it is not written in order: give a name",
             ));
         }
-        if paths[..index].contains(path) {
+        let parent = directory(path).with_context(|| format!("cannot write {path:?}"))?;
+        let place = (parent, path.file_name());
+        if places.contains(&place) {
             return Err(usage(format!("{path:?} is given for two outputs")));
         }
+        places.push(place);
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ impl Waiter {
                 SIGCHLD => {
                     if let Some(status) = ended(pid)? {
                         set_alarm(0);
-                        if is_ending {
+                        if is_ending || !status.success() {
                             // Before anything that it may write to is removed.
                             self.end_group();
                         }
@@ -128,7 +128,7 @@ impl Waiter {
     }
 
     /// Kills what is left of the command of [`run_for`](Self::run_for) and its process group.
-    fn end_group(&mut self) {
+    pub fn end_group(&mut self) {
         if let Some(mut child) = self.group.take() {
             let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
             let _ = child.wait();

@@ -67,7 +67,9 @@ genrule(name = 'packed', srcs = [':raw'], outs = ['packed.tar'], cmd = 'tar -chf
 provision provision_src_is_a_link "backing = 'expected', tool = '//provisioned:install', srcs = [':link'])
 genrule(name = 'link', outs = ['x.base/expected'], cmd = 'touch \$@'" "attribute srcs: //PKG:link makes \"PKG/x.base/expected\", and so would this target: give one of the two another name"
 provision provision_disks_select "backing = ':raw', tool = '//provisioned:install', disks = select({'//conditions:default': {}})" "attribute disks: it is not a dictionary with fixed names, each of which is a target: give a select() for a value in it"
-provision provision_copy_clone "backing = ':raw', tool = '//provisioned:install', copies = {'clone': ':raw'}" "attribute copies: \"clone\" is the name of a target that every derived image has: give another name"
+provision provision_copy_clone "backing = ':raw', tool = '//provisioned:install', copies = {'clone': ':raw'}" "attribute copies: \"clone\" is a name that every derived image has already: give another name"
+provision provision_copy_base "backing = ':raw', tool = '//provisioned:install', copies = {'base': ':raw'}" "attribute copies: \"base\" is a name that every derived image has already: give another name"
+provision provision_disk_and_copy "backing = ':raw', tool = '//provisioned:install', disks = {'A': ':known'}, copies = {'A': ':raw'}" "attribute copies: A is the name of a disk too: give one of them another name"
 provision provision_wrong_way_round "backing = ':raw', tool = '//provisioned:install', disks = {':known': 'DATA'}" "attribute disks: \":known\" is not the name of a disk: names come first, images second"
 
 disks disks_list "disks = [':known']" "//PKG:x: " "'disks'" "[\":known\"]"

@@ -1,8 +1,9 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
 # host_program with the real Bazel: a program of the machine is there, changes, fails, and is gone.
 
-host_path="$work/host programs"
-mkdir -p "$host_path"
+host_path="$work/host's programs"
+# A directory is not a program.
+mkdir -p "$host_path" "$work/directory/emulator"
 
 # Puts the program of the version "$1" there.
 install_emulator() {
@@ -13,7 +14,7 @@ END
   chmod +x "$host_path/emulator"
 }
 
-host_test() { bazel test "$@" --test_output=all --repo_env=PATH="$host_path:/usr/bin:/bin" >"$work/log" 2>&1; }
+host_test() { bazel test "$@" --test_output=all --repo_env=PATH="$work/directory:$host_path:/usr/bin:/bin" >"$work/log" 2>&1; }
 
 a_test_is_skipped_until_the_program_is_there() {
   host_test //host/... || true

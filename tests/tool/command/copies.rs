@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{symlink, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::Command;
 
-use crate::common::{overlay, Dir, Run};
-use crate::exec::{by_hand, in_bazel};
+use crate::common::{overlay, tool, Dir, Run};
+use crate::exec::{by_hand, in_bazel, started_by};
 
 /// Runs a shell script with copies, by hand.
 fn with(dir: &Dir, copies: &[&str], script: &str) -> Run {
@@ -114,6 +115,56 @@ fn the_links_of_a_sandbox_are_followed() {
     assert_eq!(found, expected);
     assert_eq!(dir.read("copy/other"), b"outside");
     assert_eq!(dir.read("copy/current"), b"secret");
+}
+
+#[test]
+fn a_link_in_a_directory_that_a_link_leads_to_is_followed() {
+    let dir = overlay();
+    fs::create_dir_all(dir.path("elsewhere/more")).expect("mkdir");
+    dir.write("elsewhere/file", b"right");
+    link(&dir, "../file", "elsewhere/more/link");
+    dir.mkdir("state");
+    // It has the name that it would have there.
+    symlink(dir.path("elsewhere/more"), dir.path("state/more")).expect("symlink");
+    for _ in 0..2 {
+        let said = with(&dir, &["S=state"], "cat $S/more/link").ok();
+        assert_eq!(said, "right");
+        dir.write("state/file", b"wrong");
+    }
+}
+
+/// Returns a command line that starts a program without root's right to write everywhere.
+fn as_an_ordinary_user() -> Vec<&'static str> {
+    let lost = "--bounding-set=-dac_override,-dac_read_search";
+    let can = Command::new("setpriv").args([lost, "true"]).status();
+    match can.is_ok_and(|status| status.success()) {
+        true => vec!["setpriv", lost],
+        false => vec!["env"],
+    }
+}
+
+#[test]
+fn a_directory_that_nobody_may_write_to_is_removed_too() {
+    let dir = overlay();
+    dir.mkdir("state");
+    let tool = tool();
+    let mut starter = as_an_ordinary_user();
+    starter.push(tool.to_str().expect("UTF-8"));
+    let script = "mkdir $S/a $S/a/b; touch $S/a/b/c; chmod 0 $S/a/b; chmod 555 $S/a
+        touch $S/a/d 2> /dev/null || echo as expected";
+    let arguments = ["exec", "--copy", "S=state", "--", "sh", "-c", script];
+    let run = Run::of(&mut started_by(&dir, &starter, &arguments));
+    assert_eq!(run.ok(), "as expected\n");
+    assert_eq!(dir.left(), 0);
+    let arguments =
+        "provision -q -b node.img top.qcow2 --copy S=state --copy-output S=out -- sh -c";
+    let mut command = dir.command(starter[0]);
+    command.args(&starter[1..]).args(arguments.split(' '));
+    let before = dir.names();
+    // The directory of the output remains as it is.
+    Run::of(command.arg("mkdir $S/a; touch $S/a/c; chmod 555 $S/a; exit 3"))
+        .fails(3, "\"sh\" failed with status 3; its changes were discarded");
+    assert_eq!(dir.names(), before);
 }
 
 #[test]

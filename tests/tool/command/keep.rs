@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use qcow2_overlay::{chain, BackingState};
 
@@ -57,6 +57,18 @@ pub fn kept(dir: &Dir, name: &str) {
     let line = format!("\nB.qcow2\n  on raw {}, {state}", base.display());
     assert!(note.contains(&line), "{note}");
     assert!(note.contains("\nTo look into a disk"), "{note}");
+}
+
+#[test]
+fn each_of_many_commands_at_once_keeps_its_own_disks() {
+    let dir = overlay();
+    let start = |_| keep(&dir, "always", "true").stderr(Stdio::null()).spawn();
+    let started: Vec<_> = (0..20).map(start).collect();
+    for child in started {
+        let status = child.expect("it starts").wait().expect("a status");
+        assert!(status.success(), "{status}");
+    }
+    assert_eq!(outputs(&dir).len(), 20);
 }
 
 #[test]

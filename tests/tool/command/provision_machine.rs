@@ -61,9 +61,8 @@ fn further_disks_have_the_options_of_the_image_and_the_size_of_their_base() {
     )
     .fails(
         1,
-        "cannot write \"top.DATA.qcow2\": the size asked for is 7340032 bytes, less than the \
-         8388608 bytes of the source, whose end would be cut off: give a larger one, as -o \
-         size=8388608 (in a BUILD file: size)",
+        "the disk DATA after COMMAND: it has 8388608 bytes, and must keep the 7340032 of its \
+         backing file",
     );
 }
 
@@ -156,6 +155,19 @@ fn all_outputs_are_written_or_none() {
     assert_eq!(dir.read("top.tpm/file"), b"mine\n");
 }
 
+/// The directory of the disks is removed when nothing writes to it any more.
+#[test]
+fn what_a_failed_command_leaves_running_is_killed_first() {
+    let dir = machine();
+    let before = dir.names();
+    let script = "(while :; do i=$((i+1)); : > $TPM/$i; done) & sleep 0.1; exit 1";
+    for _ in 0..5 {
+        provision(&dir, &format!("--timeout 60 {ALL}"), script)
+            .fails(1, "\"sh\" failed with status 1; its changes were discarded");
+        assert_eq!(dir.names(), before);
+    }
+}
+
 #[test]
 #[cfg(all(target_os = "linux", not(portable)))]
 fn refuses_a_further_disk_that_is_still_open() {
@@ -175,6 +187,8 @@ fn refuses_mistakes_in_disks_and_copies() {
     let dir = machine();
     dir.mkdir("full");
     dir.write("full/x", b"");
+    dir.shell("mkdir empty && ln -s empty alias").ok();
+    dir.tool("create -q own.qcow2 1M").ok();
     let before = dir.names();
     let base = "-b base.raw top.qcow2";
     for (arguments, status, message) in [
@@ -234,6 +248,42 @@ fn refuses_mistakes_in_disks_and_copies() {
             "--copy D=vars.fd --copy-output D=top.qcow2",
             2,
             "\"top.qcow2\" is given for two outputs",
+        ),
+        (
+            "--copy D=vars.fd --copy-output D=tpm/.././top.qcow2",
+            2,
+            "\"tpm/.././top.qcow2\" is given for two outputs",
+        ),
+        (
+            "--force --disk D=data.qcow2 --disk-output D=./base.raw",
+            1,
+            "disk D: \"./base.raw\" is in the chain of its backing file \"data.qcow2\"; give another path",
+        ),
+        (
+            "--force --disk D=own.qcow2 --disk-output D=base.raw",
+            1,
+            "\"base.raw\" is in the chain of \"base.raw\"; give another path",
+        ),
+        (
+            "--force --disk D=data.qcow2 --disk-output D=x --copy E=vars.fd --copy-output E=data.qcow2",
+            1,
+            "\"data.qcow2\" is in the chain of \"data.qcow2\"; give another path",
+        ),
+        (
+            "--disk D=data.qcow2 --disk-output D=absent/x",
+            1,
+            "cannot write \"absent/x\": No such file or directory (os error 2)",
+        ),
+        (
+            "--copy D=tpm --copy-output D=alias",
+            1,
+            "cannot write \"alias\": it exists and is not an empty directory",
+        ),
+        (
+            "--disk D=new.raw --disk-output D=x",
+            1,
+            "disk D: backing file \"new.raw\": it is not a qcow2 image: create an overlay that is \
+             backed by it, and give that (qcow2-overlay create -b; in a BUILD file: qcow2_overlay)",
         ),
         (
             "--disk D=data.qcow2 --disk-output D=vars.fd",

@@ -81,8 +81,7 @@ fn refuses_invalid_arguments() {
     );
     let arguments = "-b ../base.raw --probe base.raw absent/top.qcow2";
     let run = provision(&dir, arguments, "touch it-ran");
-    let message =
-        "qcow2-overlay: cannot make a directory beside \"absent/top.qcow2\": No such file";
+    let message = "qcow2-overlay: cannot write \"absent/top.qcow2\": No such file";
     assert!(run.stderr.starts_with(message), "{}", run.stderr);
     assert_eq!(run.stderr.lines().count(), 1);
     assert!(!dir.path("it-ran").exists());
