@@ -98,10 +98,10 @@ pub fn move_all(outputs: &Path, mut made: Made) -> Result<Vec<Disk>> {
     made.copies
         .retain(|copy| is_done(move_copy(copy, directory.path())));
     if !made.disks.is_empty() || !made.copies.is_empty() {
-        let directory = directory.keep();
+        directory.keep();
         // Not earlier: on a full file system only a move succeeds.
-        problems.extend(write_note(&directory, &made.disks, Existing::Keep).err());
-        say_where(&directory, &made);
+        problems.extend(write_note(directory.path(), &made.disks, Existing::Keep).err());
+        say_where(directory.path(), &made);
     }
     for problem in problems {
         say(&format!("{problem:#}"));

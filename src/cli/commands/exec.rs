@@ -1,8 +1,7 @@
 //! `qcow2-overlay exec`: fresh disks and copies for one command, and then that command.
 
 use std::env;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{self, PathBuf};
 use std::process;
@@ -175,7 +174,8 @@ pub fn start(mut job: Job) -> Result<()> {
     let made = Made { disks, copies };
     if job.keep == Keep::Always {
         write_note(&place, &made.disks, Existing::Keep)?;
-        kept_disks::say_where(&directory.keep(), &made);
+        directory.keep();
+        kept_disks::say_where(directory.path(), &made);
     }
     let Some(mut waiter) = waiter else {
         // Returns only if it fails.
@@ -211,7 +211,7 @@ fn own_path() -> Option<PathBuf> {
     fs::canonicalize(path).ok()
 }
 
-/// Creates a directory that no other user can enter: disks can hold secrets.
+/// Creates a directory for disks, by default where temporary files are.
 fn private_directory(test_directory: Option<PathBuf>) -> Result<Place> {
     let parent = test_directory.unwrap_or_else(|| {
         // That of an empty TMPDIR would be the current directory.
@@ -222,9 +222,5 @@ fn private_directory(test_directory: Option<PathBuf>) -> Result<Place> {
             directory
         }
     });
-    let mut builder = tempfile::Builder::new();
-    builder
-        .prefix("qcow2-")
-        .permissions(Permissions::from_mode(0o700));
-    Place::new(&builder, &parent).context("cannot make a directory for the disks")
+    Place::private("qcow2-", &parent).context("cannot make a directory for the disks")
 }

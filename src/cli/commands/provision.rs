@@ -1,8 +1,7 @@
 //! `qcow2-overlay provision`: images with what a command writes to disks.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{self, ExitStatus};
@@ -148,9 +147,9 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         disks.push(Derived::further(disk, file, &list.options())?);
     }
     for output in outputs {
-        disks
-            .iter()
-            .try_for_each(|disk| disk.check_outside(output))?;
+        for disk in &disks {
+            disk.check_outside(output)?;
+        }
     }
 
     // Signals are caught from now on, so that none leaves a directory behind.
@@ -260,11 +259,7 @@ const TIMED_OUT: i32 = 124;
 /// Creates a hidden directory, which no other user can enter, on the file system of the new
 /// image. It is removed, with its content, when it is dropped.
 fn directory_beside(file: &Path) -> Result<Place> {
-    let mut builder = tempfile::Builder::new();
-    builder
-        .prefix(".qcow2-overlay-")
-        .permissions(Permissions::from_mode(0o700));
-    let made = directory(file).and_then(|parent| Place::new(&builder, &parent));
+    let made = directory(file).and_then(|parent| Place::private(".qcow2-overlay-", &parent));
     made.with_context(|| format!("cannot make a directory beside {file:?}"))
 }
 

@@ -5,36 +5,48 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use crate::cli::messages::say;
 
 /// A new directory. It is removed, with its content, when it is dropped.
-pub struct Place(Option<TempDir>);
+pub struct Place {
+    path: PathBuf,
+    is_kept: bool,
+}
 
 impl Place {
     /// Creates the directory in `parent`.
     pub fn new(builder: &tempfile::Builder, parent: &Path) -> io::Result<Self> {
-        Ok(Place(Some(builder.tempdir_in(parent)?)))
+        Ok(Place {
+            path: builder.tempdir_in(parent)?.keep(),
+            is_kept: false,
+        })
+    }
+
+    /// Creates a directory in `parent` that no other user can enter: disks can hold secrets. Its
+    /// name begins with `prefix`.
+    pub fn private(prefix: &str, parent: &Path) -> io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        let permissions = Permissions::from_mode(0o700);
+        Place::new(builder.prefix(prefix).permissions(permissions), parent)
     }
 
     pub fn path(&self) -> &Path {
-        self.0.as_ref().expect("not kept").path()
+        &self.path
     }
 
-    /// Returns the path of the directory, which stays.
-    pub fn keep(&mut self) -> PathBuf {
-        self.0.take().expect("not kept").keep()
+    /// Lets the directory stay.
+    pub fn keep(&mut self) {
+        self.is_kept = true;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(path) = self.0.take().map(TempDir::keep) else {
+        if self.is_kept {
             return;
-        };
-        if let Err(error) = remove(&path) {
-            say(&format!("cannot remove {path:?}: {error}"));
+        }
+        if let Err(error) = remove(&self.path) {
+            say(&format!("cannot remove {:?}: {error}", self.path));
         }
     }
 }
