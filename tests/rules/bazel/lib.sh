@@ -57,16 +57,16 @@ failed=0
 
 # Runs the function "$1", with arguments, as a check of that name.
 check() {
-  local status
+  local start=$SECONDS status
   # Not in an `if` or before a `||`, where bash ignores set -e.
   set +e
   (set -e; "$@")
   status=$?
   set -e
   if ((status == 0)); then
-    echo "PASSED $*"
+    echo "PASSED $* ($((SECONDS - start)) s)"
   else
-    echo "FAILED $*"
+    echo "FAILED $* ($((SECONDS - start)) s)"
     # shellcheck disable=SC2034  # the exit status of the scripts
     failed=1
   fi
