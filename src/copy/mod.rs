@@ -10,3 +10,4 @@ pub mod source;
 pub mod sparse;
 pub mod stream;
 pub mod tables;
+pub mod turns;

@@ -4,7 +4,7 @@
 //! it, and writes them. So one thread reads or compresses while another writes, and the number of
 //! threads does not change where the clusters are.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::copy::allocator::{Allocator, Subclusters};
@@ -12,7 +12,8 @@ use crate::copy::buffer::Buffer;
 use crate::copy::difference::{in_base, read_padded};
 use crate::copy::output::Output;
 use crate::copy::packer::NewCluster;
-use crate::copy::source::Source;
+use crate::copy::source::{Part, Source};
+use crate::copy::turns::{EndOnPanic, Turns};
 use crate::format::compression::compression_type::CompressionType;
 use crate::format::compression::compressor::Compressor;
 use crate::format::error::{Error, Result};
@@ -44,26 +45,12 @@ struct Queue<'a, S> {
     next: u64,
 }
 
-/// The clusters of the new image are allocated for one part after the other.
-struct Allocation {
-    allocator: Allocator,
-    /// The number of the part that is next.
-    next: u64,
-    error: Option<Error>,
-}
-
-/// Ends the other threads if one panics, as the caller's `progress` can: they would wait for
-/// it forever.
-struct EndOnPanic<'a>(&'a Mutex<Allocation>, &'a Condvar);
-
-impl Drop for EndOnPanic<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let error = Error::Panicked;
-            lock(self.0).error.get_or_insert(error);
-            self.1.notify_all();
-        }
-    }
+/// The memory of a thread.
+struct Buffers {
+    content: Buffer,
+    backing: Buffer,
+    compressor: Option<Compressor>,
+    compressed: Vec<u8>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -78,22 +65,23 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
             .max(self.subclusters.cluster_size() as u64)
             .max(source.largest_cluster())
             .max(self.base.map_or(0, DiskReader::largest_cluster));
+        // A thread needs up to 16 MiB for clusters of 2 MiB that are decompressed, compared with
+        // others of the base, and compressed.
+        let most = if part_size > PART && self.base.is_some() {
+            2
+        } else {
+            usize::MAX
+        };
         let queue = Mutex::new(Queue { source, next: 0 });
-        let allocation = Mutex::new(Allocation {
-            allocator,
-            next: 0,
-            error: None,
-        });
-        let turned = Condvar::new();
+        let turns = Turns::new(allocator);
         let work = || {
-            let _guard = EndOnPanic(&allocation, &turned);
-            if let Err(error) = self.work(part_size as usize, &queue, &allocation, &turned) {
-                lock(&allocation).error.get_or_insert(error);
-                turned.notify_all();
+            let _guard = EndOnPanic(&turns);
+            if let Err((part, error)) = self.work(part_size as usize, &queue, &turns) {
+                turns.fail(part, error);
             }
         };
         thread::scope(|scope| {
-            for _ in 1..self.threads {
+            for _ in 1..self.threads.min(most) {
                 let thread = thread::Builder::new();
                 // A limit on processes ends with fewer threads.
                 if thread.spawn_scoped(scope, work).is_err() {
@@ -102,92 +90,99 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
             }
             work();
         });
-        let allocation = allocation
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(error) = allocation.error {
-            return Err(error);
-        }
+        let allocator = turns.end()?;
         let length = lock(&queue).source.length();
-        Ok((allocation.allocator, length))
+        Ok((allocator, length))
     }
 
-    /// Copies parts until there are no more, or until another thread has failed.
+    /// Copies parts until there are no more, or until one has failed. An error comes with the number
+    /// of the part.
     fn work(
         &self,
         part_size: usize,
         queue: &Mutex<Queue<S>>,
-        allocation: &Mutex<Allocation>,
-        turned: &Condvar,
-    ) -> Result<()> {
-        let mut buffer = Buffer::new(part_size);
-        let mut backing = Buffer::new(self.base.map_or(0, |_| part_size));
-        let mut compressor = self.compression_type.map(Compressor::new);
-        let mut compressed = Vec::new();
+        turns: &Turns,
+    ) -> std::result::Result<(), (u64, Error)> {
+        let mut buffers = Buffers {
+            content: Buffer::new(part_size),
+            backing: Buffer::new(self.base.map_or(0, |_| part_size)),
+            compressor: self.compression_type.map(Compressor::new),
+            compressed: Vec::new(),
+        };
         loop {
             let (number, part) = {
                 let mut queue = lock(queue);
+                // A stream can take its time.
+                if turns.has_failed() {
+                    return Ok(());
+                }
+                let number = queue.next;
                 let cluster_size = self.subclusters.cluster_size() as u64;
-                let next = queue.source.next(buffer.first(part_size), cluster_size);
-                let Some(part) = next? else {
+                let buffer = buffers.content.first(part_size);
+                let next = queue.source.next(buffer, cluster_size);
+                let Some(part) = next.map_err(|error| (number, error))? else {
                     return Ok(());
                 };
                 queue.next += 1;
                 (self.progress)(part.range.start);
-                (queue.next - 1, part)
+                (number, part)
             };
-            let start = part.range.start;
-            let length = (part.range.end - start) as usize;
-            let bytes = buffer.first(length);
-            if let Some(disk) = part.disk {
-                read_padded(disk, bytes, start)?;
-            }
-            let backing = match self.base {
-                Some(base) => {
-                    let backing = backing.first(length);
-                    read_padded(base, backing, start).map_err(in_base)?;
-                    &*backing
-                }
-                None => &[],
-            };
-            let mut clusters = self.clusters(bytes, backing);
-            compressed.clear();
-            if let Some(compressor) = &mut compressor {
-                self.compress(compressor, bytes, &mut clusters, &mut compressed);
-            }
-
-            let mut allocation = lock(allocation);
-            while allocation.next != number && allocation.error.is_none() {
-                allocation = turned
-                    .wait(allocation)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
-            if allocation.error.is_some() {
-                return Ok(());
-            }
-            let (runs, tables) = allocation
-                .allocator
-                .allocate(start, &clusters, self.subclusters);
-            allocation.next += 1;
-            drop(allocation);
-            turned.notify_all();
-
-            for table in tables {
-                self.output.write_at(&table.bytes, table.offset)?;
-            }
-            for run in runs {
-                if run.is_compressed {
-                    self.output.write_at(&compressed[run.from], run.to)?;
-                    continue;
-                }
-                self.write(
-                    &bytes[run.from.clone()],
-                    part.disk,
-                    start + run.from.start as u64,
-                    run.to,
-                )?;
-            }
+            self.copy_part(number, &part, &mut buffers, turns)
+                .map_err(|error| (number, error))?;
         }
+    }
+
+    /// Copies a part, unless one before it has failed.
+    fn copy_part(
+        &self,
+        number: u64,
+        part: &Part<S>,
+        buffers: &mut Buffers,
+        turns: &Turns,
+    ) -> Result<()> {
+        let start = part.range.start;
+        let length = (part.range.end - start) as usize;
+        let bytes = buffers.content.first(length);
+        if let Some(disk) = part.disk {
+            read_padded(disk, bytes, start)?;
+        }
+        let backing = match self.base {
+            Some(base) => {
+                let backing = buffers.backing.first(length);
+                read_padded(base, backing, start).map_err(in_base)?;
+                &*backing
+            }
+            None => &[],
+        };
+        let mut clusters = self.clusters(bytes, backing);
+        let compressed = &mut buffers.compressed;
+        compressed.clear();
+        if let Some(compressor) = &mut buffers.compressor {
+            self.compress(compressor, bytes, &mut clusters, compressed);
+        }
+
+        let allocated = turns.take(number, |allocator| {
+            allocator.allocate(start, &clusters, self.subclusters)
+        });
+        let Some((runs, tables)) = allocated else {
+            return Ok(());
+        };
+        for table in tables {
+            self.output.write_at(&table.bytes, table.offset)?;
+        }
+        for run in runs {
+            if run.is_compressed {
+                self.output.write_at(&compressed[run.from], run.to)?;
+                continue;
+            }
+            self.write(
+                &bytes[run.from.clone()],
+                part.disk,
+                start + run.from.start as u64,
+                run.to,
+            )?;
+        }
+        Ok(())
     }
 
     /// Returns what to record of each cluster in `bytes`, given the content of the base there.

@@ -140,7 +140,8 @@ impl<S: Storage> DiskReader<S> {
     }
 
     /// Returns the largest cluster size of the images in bytes, or 0 if all are raw. Aligned
-    /// reads of this size decompress each cluster only once.
+    /// reads of this size decompress each cluster only once, unless an image above it holds parts
+    /// of it.
     pub fn largest_cluster(&self) -> u64 {
         let sizes = self.layers.iter().filter_map(Layer::cluster_size);
         sizes.max().unwrap_or(0)

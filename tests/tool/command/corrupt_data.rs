@@ -144,6 +144,26 @@ fn refuses_a_damaged_compressed_cluster() {
     }
 }
 
+/// Whatever the speed of the threads.
+#[test]
+fn of_several_damaged_clusters_the_first_is_named() {
+    let dir = Dir::new();
+    dir.write("disk.raw", &data(32 << 20));
+    dir.tool("convert -q disk.raw good.qcow2").ok();
+    let mut image = dir.read("good.qcow2");
+    for cluster in [7, 8, 9, 24, 25, 100] {
+        let offset = DATA + cluster * CLUSTER;
+        put(&mut image, L2 + 8 * cluster, 1 << 62 | offset as u64);
+    }
+    dir.write("disk.qcow2", &image);
+    for _ in 0..20 {
+        let message =
+            "cannot convert \"disk.qcow2\" to \"x\": corrupt qcow2 image: the compressed \
+                       cluster at guest offset 458752 (0x70000) is damaged";
+        dir.tool("convert disk.qcow2 x").fails(1, message);
+    }
+}
+
 #[test]
 fn a_truncated_last_cluster_ends_in_zeros() {
     // A file may end within its last cluster. QEMU reads zeros from there on.
