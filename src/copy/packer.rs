@@ -32,7 +32,7 @@ pub(crate) struct Packer {
     /// Where compressed data ends, in bytes; 0 if there is none yet.
     compressed_end: u64,
     /// The refcount of each cluster placed so far; empty if nothing can be compressed.
-    refcounts: Vec<u32>,
+    refcounts: Vec<u16>,
 }
 
 /// An L2 table, which can be written when the next one begins.
@@ -202,11 +202,14 @@ impl Packer {
     fn place_compressed(&mut self, length: u64) -> u64 {
         let cluster_size = self.mapping.cluster_size();
         let max_refcount = u64::MAX >> (64 - self.options.refcount_bits);
+        // 65,535 compressed clusters never fit into one: of 2 MiB, each would take 32 bytes, and no
+        // encoder needs so few.
+        let max_refcount = max_refcount.min(u16::MAX.into()) as u16;
         let end_of_file = self.clusters * cluster_size;
         let mut start = self.compressed_end;
         let mut room = start.next_multiple_of(cluster_size) - start;
         let shared = (start / cluster_size) as usize;
-        if room > 0 && u64::from(self.refcounts[shared]) == max_refcount {
+        if room > 0 && self.refcounts[shared] == max_refcount {
             room = 0;
         }
         if room == 0 || (length > room && start + room != end_of_file) {
@@ -244,7 +247,7 @@ mod tests {
 
     /// Packs clusters that follow each other on the disk. Returns where each goes, after the
     /// header and the L2 table, and the refcounts of the clusters from there on.
-    fn pack(refcount_bits: u64, clusters: &[NewCluster]) -> (Vec<u64>, Vec<u32>) {
+    fn pack(refcount_bits: u64, clusters: &[NewCluster]) -> (Vec<u64>, Vec<u16>) {
         let options = Options::new(1 << 30).refcount_bits(refcount_bits);
         let mut packer = Packer::new(&options, true).expect("a packer");
         let places = clusters.iter().enumerate().map(|(index, &cluster)| {

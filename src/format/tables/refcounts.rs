@@ -18,7 +18,7 @@ pub(crate) struct Refcounts {
     /// Number of clusters of the whole file.
     pub clusters: u64,
     /// The refcounts of the first clusters. All others are one.
-    first: Vec<u32>,
+    first: Vec<u16>,
 }
 
 impl Refcounts {
@@ -53,7 +53,7 @@ impl Refcounts {
     }
 
     /// Sets the refcounts of the first clusters. All others are one.
-    pub fn with_first(self, first: Vec<u32>) -> Self {
+    pub fn with_first(self, first: Vec<u16>) -> Self {
         Refcounts { first, ..self }
     }
 
