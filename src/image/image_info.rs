@@ -134,6 +134,13 @@ impl ImageInfo {
         Ok(false)
     }
 
+    /// Returns whether QEMU found the metadata of the image corrupt, and has written nothing to it
+    /// since.
+    pub fn is_marked_corrupt(&self) -> bool {
+        let header = self.header.as_ref();
+        header.is_some_and(|header| header.has_incompatible(Header::CORRUPT))
+    }
+
     /// Reads the internal snapshots; a raw image has none.
     ///
     /// # Errors

@@ -70,8 +70,10 @@ $TEST_UNDECLARED_OUTPUTS_DIR, which Bazel keeps: `always` writes them there at o
 `on_failure` moves them there when COMMAND fails. If `disks` exists, `disks.2` is used.
 --keep-as image then replaces each disk by one file that needs no base, as
 `convert -c -o compression_type=zstd` writes it, for QEMU 5.1 or newer. A disk remains an
-overlay if that fails, with a message, if the disk has internal snapshots, or if KILL ends
-the tool; other signals are ignored meanwhile. The exit status is that of COMMAND.
+overlay, with a message, if that fails, if a process still has it open 3 s after COMMAND has
+ended, if it has internal snapshots or bitmaps, or if QEMU has marked it as corrupt; without
+one if KILL ends the tool. Other signals are ignored meanwhile. The exit status is that of
+COMMAND.
 
 Exit status: that of COMMAND; 127 if COMMAND does not exist, 126 if it cannot be run,
 1 if a disk or copy cannot be made, 2 for a wrong argument.";

@@ -156,6 +156,42 @@ fn a_disk_whose_image_cannot_be_made_is_kept_as_an_overlay() {
 }
 
 #[test]
+fn a_disk_that_qemu_has_marked_as_corrupt_is_kept_as_an_overlay() {
+    let dir = text();
+    let script = format!("{MARK_CORRUPT_A}; exit 3");
+    let run = Run::of(&mut keep_images(&dir, "on_failure", &script));
+    let problem = "qcow2-overlay: the disk A is kept as an overlay: QEMU has marked it as \
+                   corrupt, which an image of its content would not show\n";
+    assert_eq!(run.stderr, said(&dir, "disks") + problem);
+    let images = chain(&dir.path("outputs/disks/A.qcow2"), None).expect("a disk");
+    assert!(images.len() == 2 && images[0].is_marked_corrupt());
+    is_image(&dir, "outputs/disks/B.qcow2");
+}
+
+/// Sets the bit that QEMU sets.
+const MARK_CORRUPT_A: &str = "printf '\\002' | dd of=$A bs=1 seek=79 conv=notrunc 2>/dev/null";
+
+#[test]
+#[cfg(all(target_os = "linux", not(portable)))]
+fn a_disk_that_is_still_open_is_waited_for() {
+    let dir = text();
+    let open = |seconds| {
+        format!("exec 3<>$A; sleep {seconds} > /dev/null 2>&1 < /dev/null & echo $! > pid; exit 3")
+    };
+    let run = Run::of(&mut keep_images(&dir, "on_failure", &open("0.5")));
+    assert_eq!(run.stderr, said(&dir, "disks"));
+    is_image(&dir, "outputs/disks/A.qcow2");
+    let run = Run::of(&mut keep_images(&dir, "on_failure", &open("60")));
+    dir.shell("kill $(cat pid)").ok();
+    let problem = "qcow2-overlay: the disk A is kept as an overlay: a process that COMMAND \
+                   started still has it open\n";
+    assert_eq!(run.stderr, said(&dir, "disks.2") + problem);
+    let images = chain(&dir.path("outputs/disks.2/A.qcow2"), None);
+    assert_eq!(images.expect("a disk").len(), 2);
+    is_image(&dir, "outputs/disks.2/B.qcow2");
+}
+
+#[test]
 fn a_changed_base_keeps_overlays() {
     let dir = text();
     let run = Run::of(&mut keep_images(
