@@ -38,8 +38,8 @@ COMMAND gets the variables
 It writes to that disk, with QEMU or otherwise, and exits. Its standard output goes to
 standard error, like the messages of the tool, because Bazel prints the two separately. FILE
 then holds what differs from the backing file: the same content gives the same bytes,
-whatever the order of the writes. Internal snapshots are left out. The backing file and its
-own backing chain are never written to.
+whatever the order of the writes. Internal snapshots and bitmaps are left out. The backing
+file and its own backing chain are never written to.
 
 COMMAND can make the disk larger if SIZE is not given.
 
@@ -51,9 +51,9 @@ directory, which it can change, as in exec. An output that is a directory may ex
 empty. Names are as in exec.
 
 No output is written if COMMAND fails, if a process still has a disk open for writing, if
-a file of a backing chain has changed, or if the tool receives TERM, HUP, INT or QUIT, even
-if COMMAND then succeeds, as QEMU does. TERM, HUP, USR1 and USR2 are forwarded to COMMAND;
-INT and QUIT are not, because a terminal sends these to both.
+QEMU has marked a disk as corrupt, if a file of a backing chain has changed, or if the tool
+receives TERM, HUP, INT or QUIT, even if COMMAND then succeeds, as QEMU does. TERM, HUP, USR1
+and USR2 are forwarded to COMMAND; INT and QUIT are not, because a terminal sends these to both.
 
 With --timeout, COMMAND gets TERM after SECONDS, and KILL 5 s later. It and the processes that it
 starts are then a process group of their own, which gets all signals, cannot read from a terminal,

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail, Context, Result};
 use qcow2_overlay::{
-    chain, Conversion, Error, Existing, Format, FormatError, FreshDisk, ImageInfo, NewImage,
-    OptionList, Options, UnnamedFile,
+    chain, CompressionType, Conversion, Error, Existing, Format, FormatError, FreshDisk, ImageInfo,
+    NewImage, OptionList, Options, UnnamedFile,
 };
 
 use crate::cli::advice::{About, Role};
@@ -84,7 +84,12 @@ impl Derived {
 
     /// Describes the disk to write.
     pub fn fresh(&self) -> Result<FreshDisk> {
-        let options = self.options.clone().virtual_size(self.size);
+        // Any QEMU knows zlib, and only the image is compressed.
+        let options = self
+            .options
+            .clone()
+            .virtual_size(self.size)
+            .compression_type(CompressionType::Zlib);
         FreshDisk::backed_by(&self.base, options).with_context(|| self.about_base())
     }
 
@@ -105,6 +110,13 @@ impl Derived {
             bail!(
                 "a process that COMMAND started still has {} open: it must end, or close the \
                  disk, before COMMAND ends",
+                self.words()
+            );
+        }
+        // QEMU has not written to it since.
+        if images[0].is_marked_corrupt() {
+            bail!(
+                "{} after COMMAND: QEMU has marked it as corrupt",
                 self.words()
             );
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use qcow2_overlay::ImageInfo;
+use qcow2_overlay::{CompressionType, ImageInfo};
 
 use crate::common::{tool, Dir, Run};
 use crate::convert::{data, disk, read, state};
@@ -290,6 +290,19 @@ fn the_image_has_the_given_options() {
     let header = image.header.expect("a header");
     assert_eq!(header.backing_name.as_deref(), Some(&b"/later/base"[..]));
     assert_eq!(header.backing_format(), Some(&b"raw"[..]));
+}
+
+#[test]
+fn the_disk_itself_needs_no_reader_of_zstd() {
+    let dir = images();
+    let arguments = "-q -c -o compression_type=zstd -b base.raw top.qcow2";
+    let script = "\"$0\" info $DISK > seen; cat new.qcow2 > $DISK";
+    provision(&dir, arguments, script).ok();
+    let seen = String::from_utf8(dir.read("seen")).expect("text");
+    assert!(seen.contains("compression type: zlib"), "{seen}");
+    let image = ImageInfo::read(&dir.path("top.qcow2"), None).expect("an image");
+    let compression = image.header.expect("a header").compression;
+    assert_eq!(compression, CompressionType::Zstd as u8);
 }
 
 #[test]

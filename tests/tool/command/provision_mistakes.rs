@@ -261,3 +261,13 @@ fn refuses_a_base_that_changed_while_the_command_ran() {
     provision(&dir, "-b middle.qcow2 top.qcow2", "touch base.raw").fails(1, &changed("base.raw"));
     assert!(!dir.path("top.qcow2").exists());
 }
+
+#[test]
+fn refuses_a_disk_that_qemu_has_marked_as_corrupt() {
+    let dir = images();
+    let before = dir.names();
+    let script = "printf '\\002' | dd of=$DISK bs=1 seek=79 conv=notrunc 2>/dev/null";
+    provision(&dir, "-b base.raw top.qcow2", script)
+        .fails(1, "the disk after COMMAND: QEMU has marked it as corrupt");
+    assert_eq!(dir.names(), before);
+}
