@@ -12,7 +12,7 @@ import errno
 import os
 import sys
 
-from fusepy import FUSE, FuseOSError, Operations
+from mfusepy import FUSE, FuseOSError, Operations
 
 
 class Passthrough(Operations):
@@ -97,6 +97,14 @@ class Passthrough(Operations):
         os.close(handle)
 
 
+class Fuse(FUSE):
+    def rename_fuse_3(self, old, new, flags):
+        """What libfuse 3 calls. mfusepy would ignore RENAME_NOREPLACE."""
+        if flags:
+            raise FuseOSError(errno.EINVAL)
+        return self.rename_fuse_2(old, new)
+
+
 class Race(Passthrough):
     def link(self, new, old):
         with open(self.real(new), "x") as file:
@@ -105,7 +113,7 @@ class Race(Passthrough):
 
 
 directory, mountpoint, *fault = sys.argv[1:]
-FUSE(
+Fuse(
     Race(directory) if fault == ["race"] else Passthrough(directory, *fault),
     mountpoint,
     nothreads=True,
