@@ -135,6 +135,14 @@ impl From<Output> for Run {
     }
 }
 
+/// Says that this machine or user cannot have what a check needs. With QCOW2_NO_SKIP, which
+/// `.ci/run` sets where all of it can be had, that is a failure.
+#[track_caller]
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("QCOW2_NO_SKIP").is_none(), "{why}");
+    eprintln!("skipped: {why}");
+}
+
 /// Returns a base, `node.img`, an overlay of it, `node.qcow2`, and an empty directory `tmp`.
 pub fn overlay() -> Dir {
     let dir = Dir::new();

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
-use crate::common::{Dir, Run};
+use crate::common::{skip, Dir, Run};
 use crate::info::same;
 use crate::pattern;
 
@@ -13,16 +13,17 @@ struct LoopDevice(String);
 impl LoopDevice {
     /// Attaches a file to a free device; none if this machine or this user cannot.
     fn attach(dir: &Dir, name: &str) -> Option<Self> {
-        let output = dir
-            .command("losetup")
-            .args(["--find", "--show", name])
-            .output();
-        let run = Run::from(output.ok()?);
-        if run.status != Some(0) {
-            eprintln!("skipped: {}", run.stderr);
-            return None;
-        }
-        Some(LoopDevice(run.ok().trim().to_owned()))
+        let mut losetup = dir.command("losetup");
+        let output = losetup.args(["--find", "--show", name]).output();
+        let why = match output.map(Run::from) {
+            Ok(run) if run.status == Some(0) => {
+                return Some(LoopDevice(run.ok().trim().to_owned()));
+            }
+            Ok(run) => run.stderr,
+            Err(error) => format!("losetup: {error}"),
+        };
+        skip(&why);
+        None
     }
 
     fn open(&self) -> File {
