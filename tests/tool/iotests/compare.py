@@ -40,7 +40,8 @@ def compare_tests():
     count = collections.Counter(theirs.values())
     broken = [test for test in theirs if theirs[test] == "not ok"]
     text = f"{count['ok']} pass with qemu-img, {count['skipped']} are skipped, {count['not ok']} fail {broken}"
-    is_good = bool(count["ok"]) and not worse and set(theirs) == set(ours)
+    # If more than a few fail with qemu-img, the suite does not run here, and equal results say nothing.
+    is_good = count["ok"] > 4 * count["not ok"] and not worse and set(theirs) == set(ours)
     return verdict("iotests_pass_as_with_qemu_img", is_good, f"{text}; {len(other)} differ with ours")
 
 
