@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tests a release as a consumer uses it: from a registry, in a workspace of its own, with a
-# prebuilt tool for this machine. Each check prints `PASSED name` or `FAILED name`.
+# Tests a release of the files that git knows, as they are now, as a consumer uses it: from a
+# registry, in a workspace of its own, with a prebuilt tool for this machine. Each check prints
+# `PASSED name` or `FAILED name`.
 set -euo pipefail
 # shellcheck source=SCRIPTDIR/../bazel/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../bazel/lib.sh"
@@ -8,23 +9,28 @@ trap finish EXIT
 
 platform=linux_$(uname -m)
 readonly platform dist=$work/dist consumer=$work/consumer registry=$work/registry
+# A commit of the working tree, if it differs from the last one.
+ref=$(git -C "$root" stash create)
+readonly ref=${ref:-HEAD}
 
 # Builds the tool as the release workflow does.
 build_tool() {
+  local target=${XDG_CACHE_HOME:-$HOME/.cache}/rules_qcow2/release-tool
+  mkdir -p "$target" "$work/tools"
+  # All clones build there, and one at a time: the tool has the same path for each.
+  # shellcheck disable=SC2016  # the shell in the root expands it
   (
     cd "$root"
-    ./bazelw run //tests:shell -- env RUSTFLAGS=-Ctarget-feature=+crt-static \
-      cargo build --release --locked --target-dir "$work/target"
+    flock --close "$target" ./bazelw run //tests:shell -- env RUSTFLAGS=-Ctarget-feature=+crt-static \
+      sh -c 'cargo build --release --locked --target-dir "$0" && cp "$0/release/qcow2-overlay" "$1"' \
+      "$target" "$work/tools/qcow2-overlay-$platform"
   ) >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
-  mkdir "$work/tools"
-  cp "$work/target/release/qcow2-overlay" "$work/tools/qcow2-overlay-$platform"
-  rm -r "$work/target"
 }
 
 # Publishes version "$1" with the tool "$2" in the registry.
 publish() {
   local version=$1 tool=$2 module=$registry/modules/rules_qcow2/$1 archive
-  (cd "$root" && .github/release/archive HEAD "$version" "file://$dist" "$dist" "$tool")
+  (cd "$root" && .github/release/archive "$ref" "$version" "file://$dist" "$dist" "$tool")
   archive=$dist/rules_qcow2-$version.tar.gz
   mkdir -p "$module"
   tar -xzOf "$archive" "rules_qcow2-$version/MODULE.bazel" |
