@@ -69,7 +69,8 @@ case $1 in
   environment) env >"$2" ;;
   waits) sleep 600 ;;
   hangs | machine_fails)
-    diff "$3" "$VARS" && diff "$ORIGINAL" "$VARS"
+    diff "$3" "$VARS"
+    diff "$ORIGINAL" "$VARS"
     echo changed >"$VARS"
     touch "$2"
     qemu-io -c "write -P 0x55 0 64K" "json:$DISK_BLOCKDEV"

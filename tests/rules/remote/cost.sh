@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
 # What Bazel transfers for an overlay of a base of 1 GB, and for a test with that overlay. The relay
-# counts the bytes. Prints the table of rules/remote_execution.md.
+# counts the bytes, and this makes the table of rules/remote_execution.md.
 
 # Adds a package with such bases, overlays and tests.
 big() {
@@ -88,6 +88,9 @@ END
   row "built remotely | \`bazel build\` of the overlay" "little little" build --config=cached //big:built_declared
   row "built remotely | the same with \`--output_groups=+chain\`" "little base" build --config=cached --output_groups=+chain //big:built_declared
   cat "$work/table"
+  # The table of that page: from its head to the first line that is not part of it.
+  awk '/^\| base of 1 GB/ { inside = 1 } inside { if (!/^\|/) exit; print }' "$root/rules/remote_execution.md" |
+    diff - "$work/table" || fail "the table of rules/remote_execution.md differs"
 }
 
 big
