@@ -6,17 +6,16 @@ run_tests() { bazel test --nocache_test_results --test_output=errors "$@" >"$wor
 
 a_test_with_disks_behaves_like_any_test() {
   local option
-  INHERITED="from outside" run_tests //disks:as_any_test --spawn_strategy=local ||
-    { cat "$work/log"; fail "local"; }
-  INHERITED="from outside" run_tests //disks:as_any_test || { cat "$work/log"; fail "sandbox"; }
   must build //disks:all
-  for option in --spawn_strategy=local --noenable_runfiles "--noenable_runfiles --spawn_strategy=local"; do
-    # shellcheck disable=SC2086 # two options
-    run_tests //disks:copies_alone_test $option || { cat "$work/log"; fail "copies alone, $option"; }
-  done
-  must run //disks:copies_alone_test
-  run_tests //disks/... //disks:private_test || { cat "$work/log"; fail "with an incompatible test"; }
+  INHERITED="from outside" run_tests //disks:as_any_test //disks:copies_alone_test --spawn_strategy=local ||
+    { cat "$work/log"; fail "local"; }
+  INHERITED="from outside" run_tests //disks/... //disks:as_any_test //disks:private_test ||
+    { cat "$work/log"; fail "sandbox, with an incompatible test"; }
   grep -qE '^//disks:incompatible_test +SKIPPED' "$work/log" || fail "not skipped"
+  must run //disks:copies_alone_test
+  for option in --spawn_strategy=linux-sandbox --spawn_strategy=local; do
+    run_tests //disks:copies_alone_test --noenable_runfiles "$option" || { cat "$work/log"; fail "copies alone, $option"; }
+  done
 }
 
 parallel_runs_do_not_interfere() {
@@ -34,7 +33,6 @@ a_killed_test_leaves_nothing_behind() {
     printed "TIMEOUT"
     if pgrep -f 'sleep 424242'; then fail "$strategy: still running"; fi
     # The next test gets a fresh disk.
-    must build //:same_package
     run_tests //disks:private_test --spawn_strategy="$strategy" || { cat "$work/log"; fail "the next test failed"; }
   done
 }
@@ -44,9 +42,9 @@ kept_in() { sed -nE 's/^qcow2-overlay: the disks and copies are kept in ([^;]+);
 
 keep_disks_decides_which_disks_are_kept() {
   local name keep kept place disk
+  if run_tests --keep_going //disks:{fail,private}_keep_{always,never,on_failure}; then fail "passed"; fi
   for name in fail private; do
     for keep in always never on_failure; do
-      run_tests "//disks:${name}_keep_$keep" || true
       kept=$(outputs "${name}_keep_$keep")
       case $name,$keep in
         *,always | fail,on_failure)
@@ -69,19 +67,21 @@ keep_disks_decides_which_disks_are_kept() {
 # Also at a timeout, when Bazel sends TERM and soon KILL.
 a_test_can_keep_images_that_need_no_base() {
   local name strategy outputs
-  for name in fail hang; do
-    for strategy in linux-sandbox local; do
-      if run_tests "//disks:${name}_keep_image" --test_timeout=3 --spawn_strategy="$strategy"; then fail "passed"; fi
+  for strategy in linux-sandbox local; do
+    if run_tests --keep_going //disks:{fail,hang}_keep_image --test_timeout=3 --spawn_strategy="$strategy"; then fail "passed"; fi
+    for name in fail hang; do
+      grep -qE "^//disks:${name}_keep_image +(FAILED|TIMEOUT)" "$work/log" || { cat "$work/log"; fail "$name, $strategy: not failed"; }
+    done
+    for name in fail hang; do
       [[ $(outputs "${name}_keep_image") == *disks/DISK.qcow2*disks/README.txt*disks/STATE/v2/key.img*disks/VARS* ]] || fail "$name, $strategy"
       outputs=$workspace/bazel-testlogs/disks/${name}_keep_image/test.outputs/disks
       ! grep 'kept as an overlay' "$outputs/../../test.log" || fail "$name, $strategy"
       # Elsewhere it would not find a base.
       mv "$outputs/DISK.qcow2" "$work/image.qcow2"
-      in_root qemu-img info "$work/image.qcow2"
+      # shellcheck disable=SC2016  # the shell in the root expands it
+      in_root sh -ec 'qemu-img info "$0"; qemu-img check "$0"; qemu-io -r -c "read -P 9 512k 64k" "$0"' "$work/image.qcow2"
       if grep 'backing file' "$work/log"; then fail "it has a base"; fi
       printed "compression type: zstd"
-      in_root qemu-img check "$work/image.qcow2"
-      in_root qemu-io -r -c 'read -P 9 512k 64k' "$work/image.qcow2"
       grep -q '^  needs no other file$' "$outputs/README.txt" || { cat "$outputs/README.txt"; fail "README.txt"; }
     done
   done
@@ -159,7 +159,6 @@ a_hermetic_sandbox_changes_no_file() {
 # It names its base by a path of the sandbox.
 a_kept_disk_of_a_hermetic_sandbox_opens_when_it_is_rebased() {
   local disk="$workspace/bazel-testlogs/disks/fail_keep_on_failure/test.outputs/disks/DISK.qcow2"
-  must clean
   if run_tests //disks:fail_keep_on_failure "${hermetic_sandbox[@]}"; then fail "passed"; fi
   outputs fail_keep_on_failure >"$work/log"
   grep -qE '^  on qcow2 /execroot/.*/middle.qcow2,' "${disk%/*}/README.txt" || { cat "${disk%/*}/README.txt"; fail "another base"; }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # run, which sources this, sets root, work, workspace
-# What Bazel transfers for an overlay of a base of 1 GB, and for a test with that overlay. The relay
-# counts the bytes, and this makes the table of rules/remote_execution.md.
+# What Bazel transfers for an overlay of a base of 256 MB, and for a test with that overlay. The
+# relay counts the bytes. Prints the table of rules/remote_execution.md, and compares it.
 
 # Adds a package with such bases, overlays and tests.
 big() {
@@ -8,14 +8,14 @@ big() {
   mkdir -p "$package"
   echo "a large image" >"$package/source.img"
   # Sparse on the disk, but Bazel transfers all bytes.
-  truncate -s 1G "$package/source.img"
+  truncate -s 256M "$package/source.img"
   cat >"$package/BUILD.bazel" <<'END'
 load("@rules_qcow2//rules:defs.bzl", "qcow2_overlay", "qcow2_test")
 
 genrule(
     name = "built_image",
     outs = ["built.img"],
-    cmd = "echo a large image > $@; truncate -s 1G $@",
+    cmd = "echo a large image > $@; truncate -s 256M $@",
 )
 
 [
@@ -26,7 +26,7 @@ genrule(
         ),
         qcow2_overlay(
             name = name + "_declared",
-            size = "1G",
+            size = "256M",
             backing = image,
             backing_format = "raw",
         ),
@@ -47,7 +47,7 @@ END
 }
 
 # Prints a number of bytes, rounded so that the version of Bazel makes no difference.
-amount() { awk -v n="$1" 'BEGIN { if (n < 1e5) print "< 0.1 MB"; else if (n < 2^30) printf "%.1f MB\n", n / 1e6; else printf "%d GB\n", n / 2^30 }'; }
+amount() { awk -v n="$1" 'BEGIN { if (n < 1e5) print "< 0.1 MB"; else if (n < 2^28) printf "%.1f MB\n", n / 1e6; else printf "%d MB\n", n / 2^20 }'; }
 
 # Runs the Bazel command "$3"... and adds the row "$1" to the table. Fails unless uploads and
 # downloads are those of "$2": each is `little`, or the `base`.
@@ -63,7 +63,7 @@ row() {
     awk '{ up += $2; down += $3 } END { print up + 0, down + 0 }')
   printf '| %s | %s | %s |\n' "$what" "$(amount "$up")" "$(amount "$down")" >>"$work/table"
   for got in "$up" "$down"; do
-    if ((got < 1 << 20)); then echo little; elif ((got >= 1 << 30)); then echo base; else echo "$got"; fi
+    if ((got < 1 << 20)); then echo little; elif ((got >= 1 << 28)); then echo base; else echo "$got"; fi
   done | paste -sd ' ' | diff <(echo "$expected") - || fail "$what: $up bytes up, $down down"
 }
 
@@ -72,14 +72,14 @@ a_base_is_transferred_only_when_needed() {
   # The tool and the files of every test are in the cache, as they are after any first build.
   must test --config=remote //disks:private_test
   cat >"$work/table" <<'END'
-| base of 1 GB | | uploaded | downloaded |
+| base of 256 MB | | uploaded | downloaded |
 |---|---|--:|--:|
 END
   row "source file | overlay, size and format declared" "little little" build --config=remote //big:source_declared
   row "source file | overlay, not declared, base not in the cache" "base little" build --config=remote //big:source
   row "source file | overlay, not declared, base in the cache" "little little" build --config=remote //big:source
   echo "another large image" >"$workspace/big/source.img"
-  truncate -s 1G "$workspace/big/source.img"
+  truncate -s 256M "$workspace/big/source.img"
   row "source file | test, base not in the cache" "base little" test --config=remote //big:source_test
   row "source file | test, base in the cache" "little little" test --config=remote //big:source_test
   row "built remotely | overlay, size and format declared, \`--remote_download_minimal\`" "little little" build "${minimal[@]}" //big:built_declared
@@ -89,7 +89,7 @@ END
   row "built remotely | the same with \`--output_groups=+chain\`" "little base" build --config=cached --output_groups=+chain //big:built_declared
   cat "$work/table"
   # The table of that page: from its head to the first line that is not part of it.
-  awk '/^\| base of 1 GB/ { inside = 1 } inside { if (!/^\|/) exit; print }' "$root/rules/remote_execution.md" |
+  awk '/^\| base of 256 MB/ { inside = 1 } inside { if (!/^\|/) exit; print }' "$root/rules/remote_execution.md" |
     diff - "$work/table" || fail "the table of rules/remote_execution.md differs"
 }
 

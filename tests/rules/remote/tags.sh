@@ -48,13 +48,12 @@ requirements() {
 
 tags_of_a_target_apply_to_its_actions() {
   local ran found
-  must build --config=remote //tagged:all //:same_package
-  must clean
   must build --config=remote //tagged:image //tagged:overlay
   ran=$(ran)
   [[ $ran == *" 2 linux-sandbox"* && $ran != *remote* ]] || fail "images: $ran"
   must test --config=remote //tagged:test
   grep -qE 'processes:.* linux-sandbox' "$work/log" || fail "test: $(ran)"
+  must build --config=remote //tagged:all
   found=$(requirements image)
   [[ $found == *no-remote:* && $found == *OSFamily:\ linux* ]] || fail "$found"
 }
