@@ -4,7 +4,8 @@
 use crate::common::{overlay, Dir};
 use crate::{exec, provision, strace, system_calls};
 
-/// Returns the names of the files in `dir` that the tool opens, and whether it succeeds.
+/// Returns the names of the files in `dir` that the tool opens, and whether it succeeds; if not,
+/// it says why in one line.
 fn opened(dir: &Dir, arguments: &str) -> (Vec<String>, bool) {
     let words: Vec<&str> = arguments.split_whitespace().collect();
     let run = strace(dir, &["-o", "trace", "-e", "trace=/open"], &words);
@@ -14,6 +15,8 @@ fn opened(dir: &Dir, arguments: &str) -> (Vec<String>, bool) {
         let ends = [format!("\"{name}\""), format!("/{name}\"")];
         ends.iter().any(|end| trace.contains(end))
     });
+    let is_refused = run.status == Some(1) && run.stderr.lines().count() == 1;
+    assert!(run.status == Some(0) || is_refused, "{arguments}: {run:?}");
     (names, run.status == Some(0))
 }
 
