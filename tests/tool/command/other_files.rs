@@ -11,7 +11,8 @@ fn has(program: &str) -> bool {
     Run::of(found.args(["-c", "command -v \"$0\"", program])).status == Some(0)
 }
 
-/// Programs, commands that print an archive of `disk.img`, and what that is.
+/// Programs, commands that print an archive of `disk.img`, and what that is. Where a program is
+/// missing, [`REMEDIES`] still has what the message says.
 const PACKERS: [(&str, &str, &str); 15] = [
     ("gzip", "gzip -c disk.img", "compressed by gzip"),
     ("bzip2", "bzip2 -c disk.img", "compressed by bzip2"),
@@ -158,6 +159,30 @@ fn a_packed_qcow2_image_is_noticed_as_it_is_unpacked() {
     assert_eq!(dir.names(), ["disk.qcow2.gz"]);
 }
 
+/// What a file can be, and how the message says to get the disk.
+const REMEDIES: [(&str, &str); 20] = [
+    ("compressed by gzip", "gzip -dc FILE |"),
+    ("compressed by bzip2", "bzip2 -dc FILE |"),
+    ("compressed by xz", "xz -dc FILE |"),
+    ("compressed by lzma", "xz -dc FILE |"),
+    ("compressed by zstd", "zstd -dc FILE |"),
+    ("compressed by lz4", "lz4 -dc FILE |"),
+    ("compressed by lzip", "lzip -dc FILE |"),
+    ("compressed by lzop", "lzop -dc FILE |"),
+    ("compressed by compress", "gzip -dc FILE |"),
+    ("a zip archive", "unzip -p FILE IMAGE |"),
+    ("a 7z archive", "7z x -so FILE IMAGE |"),
+    ("a rar archive", "unrar p -inul FILE IMAGE |"),
+    ("a cpio archive", "cpio -i --to-stdout IMAGE < FILE |"),
+    ("an Android sparse image", "simg2img FILE disk.raw &&"),
+    ("an EWF image", "ewfexport -u -t disk FILE &&"),
+    ("a WIM archive", "apply it to a disk: it has only files;"),
+    ("an HTML page", "download the image itself;"),
+    ("an XML document", "download the image itself;"),
+    ("a Git LFS pointer", "git lfs pull fetches the image;"),
+    ("a git-annex pointer", "git annex get fetches the image;"),
+];
+
 #[test]
 fn other_files_are_known_by_their_first_bytes() {
     // The numbers of the specifications that src/format/other_file.rs names.
@@ -203,6 +228,8 @@ fn other_files_are_known_by_their_first_bytes() {
         (b"/annex/objects/SHA256E-s1--x.img\n", "a git-annex pointer"),
     ] {
         let dir = Dir::new();
+        let remedy = REMEDIES.iter().find(|(known, _)| *known == what);
+        let (_, remedy) = remedy.expect("a remedy");
         // A file that ends there, and one that goes on.
         for length in [start.len(), 4000] {
             let mut content = start.to_vec();
@@ -210,7 +237,9 @@ fn other_files_are_known_by_their_first_bytes() {
             dir.write("packed", &content);
             let message = dir.tool("create -b packed x").stderr;
             let beginning = format!("qcow2-overlay: backing file \"packed\": it is {what}; ");
-            assert!(message.starts_with(&beginning), "{what}: {message}");
+            let rest = message.strip_prefix(&beginning);
+            let rest = rest.unwrap_or_else(|| panic!("{what}: {message}"));
+            assert!(rest.contains(remedy), "{what}: {message}");
             assert_eq!(dir.names(), ["packed"]);
             dir.tool("create -q -b packed -F raw x").ok();
             dir.remove("x");
