@@ -84,11 +84,20 @@ const MACHINE: [&str; 21] = [
     "-c",
     "cat new.qcow2 > $DISK; cat new.qcow2 > $DATA; echo more >> $VARS; echo more > $TPM/more",
 ];
+const OUTPUTS: [&str; 4] = ["top.data", "top.qcow2", "top.tpm", "top.vars"];
 
 fn prepare_machine(dir: &Dir) {
     prepare(dir);
     dir.tool("create -q -b base.raw data.qcow2").ok();
     dir.mkdir("tpm");
+}
+
+/// Returns the outputs of a machine, a directory as the one file that the command made in it.
+fn contents(dir: &Dir) -> [Vec<u8>; 4] {
+    OUTPUTS.map(|name| match dir.path(name).is_dir() {
+        true => dir.read(&format!("{name}/more")),
+        false => dir.read(name),
+    })
 }
 
 #[test]
@@ -97,22 +106,31 @@ fn a_signal_at_any_system_call_leaves_all_of_a_machine_or_nothing() {
     prepare_machine(&dir);
     let before = dir.names();
     let calls = system_calls(&dir, &MACHINE);
-    let mut complete = before.clone();
-    complete.extend(["top.data", "top.qcow2", "top.tpm", "top.vars"].map(str::to_owned));
-    complete.sort();
-    assert_eq!(dir.names(), complete);
+    let mut all = before.clone();
+    all.extend(OUTPUTS.map(str::to_owned));
+    all.sort();
+    assert_eq!(dir.names(), all);
+    let complete = contents(&dir);
+    let (mut nothing, mut whole) = (0, 0);
     for (_, call) in sample(&calls) {
         let dir = Dir::new();
         prepare_machine(&dir);
         let run = signalled(&dir, "SIGTERM", call, &MACHINE);
         let what = format!("{call:?}: {}", run.stderr);
-        let expected = match run.status {
-            None | Some(143) => &before,
-            Some(0) => &complete,
+        match run.status {
+            None | Some(143) => {
+                assert_eq!(dir.names(), before, "{what}");
+                nothing += 1;
+            }
+            Some(0) => {
+                assert_eq!(dir.names(), all, "{what}");
+                assert!(contents(&dir) == complete, "{what}: another content");
+                whole += 1;
+            }
             _ => panic!("{what}"),
-        };
-        assert_eq!(&dir.names(), expected, "{what}");
+        }
     }
+    assert!(nothing > 0 && whole > 0, "{nothing} and {whole}");
 }
 
 #[test]
