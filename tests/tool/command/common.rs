@@ -17,6 +17,11 @@ impl Dir {
         Dir(TempDir::new().expect("a temporary directory"))
     }
 
+    /// Keeps the directory when it is dropped.
+    pub fn keep(&mut self) {
+        self.0.disable_cleanup(true);
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

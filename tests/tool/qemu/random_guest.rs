@@ -1,5 +1,6 @@
 //! Chains of images that QEMU has written, snapshotted, resized, rebased and committed at random.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
@@ -12,19 +13,27 @@ pub const SMALL: u64 = 32 << 20;
 /// A file of random bytes, which do not compress.
 const NOISE: &str = "noise";
 
+/// How often each kind of thing was done.
+pub type Counts = BTreeMap<String, u32>;
+
 /// Images, and the commands that made them.
 pub struct Guest {
     pub dir: Dir,
     /// The base first, with its format.
     pub images: Vec<(String, &'static str)>,
     pub story: Vec<String>,
+    /// The commands that succeeded, by their kind.
+    pub succeeded: Counts,
 }
 
-/// When a check fails, prints the commands that made the images.
+/// When a check fails, keeps the images, and prints the commands that made them. These need not
+/// make the same images again: QEMU compresses several clusters at a time, and the one that is
+/// done first comes first.
 impl Drop for Guest {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("{}", self.story.join("\n"));
+            self.dir.keep();
+            println!("In {:?}:\n{}", self.dir.path(""), self.story.join("\n"));
         }
     }
 }
@@ -113,6 +122,7 @@ impl Guest {
             dir: Dir::new(),
             images: Vec::new(),
             story: Vec::new(),
+            succeeded: Counts::new(),
         };
         let noise: Vec<u8> = (0..10_007).map(|_| rng.u8(..)).collect();
         guest.dir.write(NOISE, &noise);
@@ -129,7 +139,17 @@ impl Guest {
 
     pub fn qemu_img(&mut self, arguments: &str) -> Run {
         self.story.push(format!("qemu-img {arguments}"));
-        self.dir.try_qemu_img(arguments)
+        let run = self.dir.try_qemu_img(arguments);
+        let words = 1 + usize::from(arguments.starts_with("snapshot"));
+        let kind: Vec<&str> = arguments.split(' ').take(words).collect();
+        self.count(&kind.join(" "), &run);
+        run
+    }
+
+    fn count(&mut self, kind: &str, run: &Run) {
+        assert!(run.status.is_some(), "{kind}: {}", run.stderr);
+        let count = self.succeeded.entry(kind.to_owned()).or_default();
+        *count += u32::from(run.status == Some(0));
     }
 
     /// Runs commands of qemu-io. QEMU may refuse some.
@@ -145,6 +165,7 @@ impl Guest {
         self.story.push(told);
         let run = Run::of(run.arg(name));
         assert!(matches!(run.status, Some(0 | 1)), "{}", run.stderr);
+        self.count("qemu-io", &run);
     }
 
     fn virtual_size(&self, name: &str, format: &str) -> u64 {
