@@ -1,8 +1,10 @@
 //! Header extensions, which are between the header and the backing file's name.
 
+use std::ops::Range;
+
 use byteorder::{BigEndian as BE, ByteOrder};
 
-use crate::format::format_error::{corrupt, FormatError};
+use crate::format::format_error::{check_end, corrupt, FormatError};
 use crate::format::header::file_state::{self, FileState};
 use crate::format::image_format::Format;
 
@@ -97,29 +99,36 @@ pub(crate) fn feature_name(table: &[u8], bit: u32) -> Option<String> {
     Some(String::from_utf8_lossy(name).into_owned())
 }
 
-/// Parses the extensions up to the end marker, or to the end of `area`, which `is_whole`
-/// unless the end of the file cuts it off.
-pub(crate) fn parse(mut area: &[u8], is_whole: bool) -> Result<Vec<Extension>, FormatError> {
+/// Parses the extensions in `area` of the `bytes` of a file, up to the end marker or to the end of the
+/// area, of which the file lacks the last `missing` bytes.
+pub(crate) fn parse(
+    bytes: &[u8],
+    area: Range<usize>,
+    missing: u64,
+) -> Result<Vec<Extension>, FormatError> {
     let mut extensions = Vec::new();
-    while area.len() >= 8 {
-        let kind = BE::read_u32(area);
-        let length = BE::read_u32(&area[4..]);
-        let Some(data) = area[8..].get(..length as usize) else {
+    let mut at = area.start;
+    while area.end.saturating_sub(at) >= 8 {
+        let kind = BE::read_u32(&bytes[at..]);
+        let length = BE::read_u32(&bytes[at + 4..]);
+        let end = at as u64 + 8 + u64::from(length);
+        if end > area.end as u64 + missing {
             return corrupt("header extension length", length);
-        };
+        }
+        check_end("a header extension", end, area.end as u64)?;
         if kind == Extension::END {
             return Ok(extensions);
         }
         extensions.push(Extension {
             kind,
-            data: data.to_vec(),
+            data: bytes[at + 8..end as usize].to_vec(),
         });
-        let next = 8 + data.len().next_multiple_of(8);
-        area = area.get(next..).unwrap_or_default();
+        at += 8 + (length as usize).next_multiple_of(8);
     }
-    if area.is_empty() || !is_whole {
+    // QEMU reads zeros beyond the end of the file, which are an end marker.
+    if at >= area.end || missing > 0 {
         Ok(extensions)
     } else {
-        corrupt("space for a header extension", area.len() as u64)
+        corrupt("space for a header extension", (area.end - at) as u64)
     }
 }

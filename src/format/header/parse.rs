@@ -93,9 +93,11 @@ impl Header {
             let name = up_to_nul(&bytes[extensions_end..end as usize]);
             header.backing_name = (!name.is_empty()).then(|| name.to_vec());
         }
-        // If the file ends before the cluster does, QEMU reads zeros, which are an end marker.
-        let is_whole = name_offset != 0 || bytes.len() as u64 == header.cluster_size();
-        header.extensions = extension::parse(&bytes[length..extensions_end], is_whole)?;
+        let missing = match name_offset {
+            0 => header.cluster_size().saturating_sub(bytes.len() as u64),
+            _ => 0,
+        };
+        header.extensions = extension::parse(bytes, length..extensions_end, missing)?;
         match header.incompatible_features & !Self::KNOWN_FEATURES {
             0 => check_extensions(&header).map(|()| header),
             unknown => {
@@ -226,6 +228,27 @@ mod tests {
                 other => panic!("{field}: {other:?}"),
             }
         }
+    }
+
+    /// QEMU reads zeros there.
+    #[test]
+    fn an_extension_that_the_end_of_the_file_cuts_off_is_truncated() {
+        let cut = |length: u32| {
+            let mut bytes = image();
+            bytes[8..20].fill(0);
+            bytes[112..116].copy_from_slice(b"test");
+            bytes[116..120].copy_from_slice(&length.to_be_bytes());
+            Header::parse(&bytes[..136])
+        };
+        let (what, end, length) = ("a header extension", 137, 136);
+        let truncated = FormatError::Truncated { what, end, length };
+        assert_eq!(cut(17), Err(truncated));
+        assert!(matches!(
+            cut(65536 - 120),
+            Err(FormatError::Truncated { .. })
+        ));
+        assert!(matches!(cut(65536 - 119), Err(FormatError::Corrupt { .. })));
+        assert!(cut(16).is_ok());
     }
 
     #[test]
