@@ -201,10 +201,10 @@ impl Packer {
     /// the cluster that they would share has its largest value.
     fn place_compressed(&mut self, length: u64) -> u64 {
         let cluster_size = self.mapping.cluster_size();
-        let max_refcount = u64::MAX >> (64 - self.options.refcount_bits);
         // 65,535 compressed clusters never fit into one: of 2 MiB, each would take 32 bytes, and no
         // encoder needs so few.
-        let max_refcount = max_refcount.min(u16::MAX.into()) as u16;
+        let max_refcount =
+            (u64::MAX >> (64 - self.options.refcount_bits)).min(u16::MAX.into()) as u16;
         let end_of_file = self.clusters * cluster_size;
         let mut start = self.compressed_end;
         let mut room = start.next_multiple_of(cluster_size) - start;

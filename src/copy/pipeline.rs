@@ -4,7 +4,7 @@
 //! it, and writes them. So one thread reads or compresses while another writes, and the number of
 //! threads does not change where the clusters are.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::thread;
 
 use crate::copy::allocator::{Allocator, Subclusters};
@@ -13,7 +13,7 @@ use crate::copy::difference::{in_base, read_padded};
 use crate::copy::output::Output;
 use crate::copy::packer::NewCluster;
 use crate::copy::source::{Part, Source};
-use crate::copy::turns::{EndOnPanic, Turns};
+use crate::copy::turns::{lock, EndOnPanic, Turns};
 use crate::format::compression::compression_type::CompressionType;
 use crate::format::compression::compressor::Compressor;
 use crate::format::error::{Error, Result};
@@ -53,11 +53,6 @@ struct Buffers {
     compressed: Vec<u8>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A thread that panics ends the others too.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl<S: Storage, O: Output> Pipeline<'_, S, O> {
     /// Copies all of `source`. Returns the allocator, and the length of the disk in bytes.
     pub fn run(&self, source: Source<S>, allocator: Allocator) -> Result<(Allocator, u64)> {
@@ -67,10 +62,10 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
             .max(self.base.map_or(0, DiskReader::largest_cluster));
         // A thread needs up to 16 MiB for clusters of 2 MiB that are decompressed, compared with
         // others of the base, and compressed.
-        let most = if part_size > PART && self.base.is_some() {
-            2
+        let threads = if part_size > PART && self.base.is_some() {
+            self.threads.min(2)
         } else {
-            usize::MAX
+            self.threads
         };
         let queue = Mutex::new(Queue { source, next: 0 });
         let turns = Turns::new(allocator);
@@ -81,7 +76,7 @@ impl<S: Storage, O: Output> Pipeline<'_, S, O> {
             }
         };
         thread::scope(|scope| {
-            for _ in 1..self.threads.min(most) {
+            for _ in 1..threads {
                 let thread = thread::Builder::new();
                 // A limit on processes ends with fewer threads.
                 if thread.spawn_scoped(scope, work).is_err() {

@@ -43,11 +43,9 @@ impl Turns {
     /// Calls `allocate` when it is the turn of this part, and ends the turn. Returns none, without
     /// the call, if an earlier part has failed.
     pub fn take<T>(&self, part: u64, allocate: impl FnOnce(&mut Allocator) -> T) -> Option<T> {
-        let mut state = self.lock();
-        while state.next != part && !state.has_failed_before(part) {
-            let waited = self.changed.wait(state);
-            state = waited.unwrap_or_else(PoisonError::into_inner);
-        }
+        let must_wait = |state: &mut State| state.next != part && !state.has_failed_before(part);
+        let waited = self.changed.wait_while(lock(&self.state), must_wait);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         if state.has_failed_before(part) {
             return None;
         }
@@ -59,7 +57,7 @@ impl Turns {
 
     /// Ends the copy, but for the parts before this one.
     pub fn fail(&self, part: u64, error: Error) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.failed.as_ref().is_none_or(|(first, _)| part < *first) {
             state.failed = Some((part, error));
         }
@@ -67,7 +65,7 @@ impl Turns {
     }
 
     pub fn has_failed(&self) -> bool {
-        self.lock().failed.is_some()
+        lock(&self.state).failed.is_some()
     }
 
     /// Returns the allocator after the last turn, or why the first part that has failed did.
@@ -79,11 +77,11 @@ impl Turns {
             None => Ok(state.allocator),
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A thread that panics ends the others too.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A thread that panics ends the others too.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends the other threads if one panics, as the caller's `progress` can: they would wait for

@@ -78,7 +78,9 @@ impl Header {
         }
         header.check_values()?;
         let name_offset = BE::read_u64(&bytes[8..]);
+        // Up to the end of the first cluster, or to the name of the backing file.
         let mut extensions_end = bytes.len();
+        let mut missing = header.cluster_size().saturating_sub(bytes.len() as u64);
         if name_offset != 0 {
             let name_length = BE::read_u32(&bytes[16..]);
             if name_offset < length as u64 || name_offset > header.cluster_size() {
@@ -90,13 +92,10 @@ impl Header {
             }
             check_end("the backing file's name", end, bytes.len() as u64)?;
             extensions_end = name_offset as usize;
+            missing = 0;
             let name = up_to_nul(&bytes[extensions_end..end as usize]);
             header.backing_name = (!name.is_empty()).then(|| name.to_vec());
         }
-        let missing = match name_offset {
-            0 => header.cluster_size().saturating_sub(bytes.len() as u64),
-            _ => 0,
-        };
         header.extensions = extension::parse(bytes, length..extensions_end, missing)?;
         match header.incompatible_features & !Self::KNOWN_FEATURES {
             0 => check_extensions(&header).map(|()| header),

@@ -140,6 +140,11 @@ impl From<Output> for Run {
     }
 }
 
+/// Returns a shell command that sets the bit by which QEMU marks the image `disk` as corrupt.
+pub fn mark_corrupt(disk: &str) -> String {
+    format!("printf '\\002' | dd of={disk} bs=1 seek=79 conv=notrunc 2>/dev/null")
+}
+
 /// Says that this machine or user cannot have what a check needs. With QCOW2_NO_SKIP, which
 /// `.ci/run` sets where all of it can be had, that is a failure.
 #[track_caller]

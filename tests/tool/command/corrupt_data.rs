@@ -156,10 +156,9 @@ fn of_several_damaged_clusters_the_first_is_named() {
         put(&mut image, L2 + 8 * cluster, 1 << 62 | offset as u64);
     }
     dir.write("disk.qcow2", &image);
+    let message = "cannot convert \"disk.qcow2\" to \"x\": corrupt qcow2 image: the compressed \
+                   cluster at guest offset 458752 (0x70000) is damaged";
     for _ in 0..20 {
-        let message =
-            "cannot convert \"disk.qcow2\" to \"x\": corrupt qcow2 image: the compressed \
-                       cluster at guest offset 458752 (0x70000) is damaged";
         dir.tool("convert disk.qcow2 x").fails(1, message);
     }
 }

@@ -6,7 +6,7 @@ use std::process::{self, Command};
 
 use qcow2_overlay::{chain, CompressionType, ImageInfo};
 
-use crate::common::{overlay, Dir, Run};
+use crate::common::{mark_corrupt, overlay, Dir, Run};
 use crate::keep::{keep, kept, said};
 use crate::signals::{send, start, WAIT};
 
@@ -158,7 +158,7 @@ fn a_disk_whose_image_cannot_be_made_is_kept_as_an_overlay() {
 #[test]
 fn a_disk_that_qemu_has_marked_as_corrupt_is_kept_as_an_overlay() {
     let dir = text();
-    let script = format!("{MARK_CORRUPT_A}; exit 3");
+    let script = mark_corrupt("$A") + "; exit 3";
     let run = Run::of(&mut keep_images(&dir, "on_failure", &script));
     let problem = "qcow2-overlay: the disk A is kept as an overlay: QEMU has marked it as \
                    corrupt, which an image of its content would not show\n";
@@ -167,9 +167,6 @@ fn a_disk_that_qemu_has_marked_as_corrupt_is_kept_as_an_overlay() {
     assert!(images.len() == 2 && images[0].is_marked_corrupt());
     is_image(&dir, "outputs/disks/B.qcow2");
 }
-
-/// Sets the bit that QEMU sets.
-const MARK_CORRUPT_A: &str = "printf '\\002' | dd of=$A bs=1 seek=79 conv=notrunc 2>/dev/null";
 
 #[test]
 #[cfg(all(target_os = "linux", not(portable)))]

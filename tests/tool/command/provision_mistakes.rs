@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Dir, Run};
+use crate::common::{mark_corrupt, Dir, Run};
 use crate::provision::{images, provision};
 
 /// Checks that `provision` with `arguments` fails before the command runs.
@@ -266,8 +266,7 @@ fn refuses_a_base_that_changed_while_the_command_ran() {
 fn refuses_a_disk_that_qemu_has_marked_as_corrupt() {
     let dir = images();
     let before = dir.names();
-    let script = "printf '\\002' | dd of=$DISK bs=1 seek=79 conv=notrunc 2>/dev/null";
-    provision(&dir, "-b base.raw top.qcow2", script)
+    provision(&dir, "-b base.raw top.qcow2", &mark_corrupt("$DISK"))
         .fails(1, "the disk after COMMAND: QEMU has marked it as corrupt");
     assert_eq!(dir.names(), before);
 }

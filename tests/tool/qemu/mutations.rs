@@ -256,12 +256,12 @@ fn compare(dir: &Dir, is_encrypted: bool) -> Result<bool, String> {
         Some(0),
         "QEMU does not open the clone"
     );
-    let compare = |other| qemu(dir, "qemu-img", &["compare", "changed.qcow2", other]).status;
-    match compare("clone.qcow2") {
+    let compared = |other| qemu(dir, "qemu-img", &["compare", "changed.qcow2", other]).status;
+    match compared("clone.qcow2") {
         Some(0) => Ok(true),
         Some(1) => Err("clone: it has another content".to_owned()),
         // The original cannot be read, either.
-        Some(2..) if compare("changed.qcow2") != Some(0) => Ok(false),
+        Some(2..) if compared("changed.qcow2") != Some(0) => Ok(false),
         _ => Err("clone: it cannot be read".to_owned()),
     }
 }
