@@ -13,18 +13,9 @@ readonly platform dist=$work/dist consumer=$work/consumer registry=$work/registr
 ref=$(git -C "$root" stash create)
 readonly ref=${ref:-HEAD}
 
-# Builds the tool as the release workflow does.
 build_tool() {
-  local target=${XDG_CACHE_HOME:-$HOME/.cache}/rules_qcow2/release-tool
-  mkdir -p "$target" "$work/tools"
-  # All clones build there, and one at a time: the tool has the same path for each.
-  # shellcheck disable=SC2016  # the shell in the root expands it
-  (
-    cd "$root"
-    flock --close "$target" ./bazelw run //tests:shell -- env RUSTFLAGS=-Ctarget-feature=+crt-static \
-      sh -c 'cargo build --release --locked --target-dir "$0" && cp "$0/release/qcow2-overlay" "$1"' \
-      "$target" "$work/tools/qcow2-overlay-$platform"
-  ) >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+  mkdir "$work/tools"
+  "$root/tests/static_tool" "$work/tools/qcow2-overlay-$platform" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 }
 
 # Publishes version "$1" with the tool "$2" in the registry.
